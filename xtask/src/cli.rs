@@ -1,0 +1,124 @@
+//! The whole command line and its help, nothing else.
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+/// Own analytics and error tracking: Umami and GlitchTip, run by Docker Compose
+///
+/// The stack is the committed files in deploy/analytics; they work without this tool.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Print each command that is run, shell-quoted, without secrets
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 not done, 2 wrong usage";
+
+impl Cli {
+    /// Reads the command line; a service that is none of `services` is wrong usage, with a suggestion.
+    /// Ends the process with exit code 2 on wrong usage, with 0 after help.
+    pub fn parse_with_services(services: &[String]) -> Cli {
+        let mut command = Cli::command();
+        if !services.is_empty() {
+            for verb in ["restart", "logs"] {
+                let services = PossibleValuesParser::new(services.to_vec());
+                command =
+                    command.mut_subcommand(verb, |verb| verb.mut_arg("services", |arg| arg.value_parser(services)));
+            }
+        }
+        Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Complete deploy/analytics/.env: add what is missing, make the secrets
+    Setup,
+    /// Start the stack, wait until it is healthy, print the endpoints
+    Up(Up),
+    /// Stop and remove the containers; the data stays
+    Down,
+    /// Restart, applying a changed .env or compose file; wait as `up` does
+    Restart(Restart),
+    /// Show the services' logs, following them until Ctrl-C
+    Logs(Logs),
+    /// Show each service's state, health, uptime, memory, image and URL
+    Status(Status),
+    /// Delete this project's containers, network and volumes, after asking; keep .env
+    Clean(Clean),
+    /// Run every check: format, lints, tests, then the tests that start containers
+    Ci(Ci),
+}
+
+#[derive(Args)]
+pub struct Up {
+    #[command(flatten)]
+    pub wait: Wait,
+    /// Pull newer images of the pinned versions first
+    #[arg(long)]
+    pub pull: bool,
+}
+
+#[derive(Args)]
+pub struct Wait {
+    /// Give up when the stack is not healthy after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub timeout: u64,
+}
+
+#[derive(Args)]
+pub struct Restart {
+    /// The services to restart; all of them if none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+#[derive(Args)]
+pub struct Logs {
+    /// The services whose logs to show; all of them if none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Print what there is and end
+    #[arg(long)]
+    pub no_follow: bool,
+    /// Show only the last N lines of each service
+    #[arg(long, value_name = "N")]
+    pub tail: Option<u64>,
+    /// Show only what is newer: a duration (10m, 2h) or a time (2026-11-22T10:00:00)
+    #[arg(long, value_name = "D")]
+    pub since: Option<String>,
+}
+
+#[derive(Args)]
+pub struct Status {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Clean {
+    /// Do not ask; needed without a terminal
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Args)]
+pub struct Ci {
+    /// Whether the tests that start containers run: if an engine answers, always, never
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub engine: Engine,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    Auto,
+    Require,
+    Skip,
+}

@@ -1,0 +1,81 @@
+//! `clean`: deletes this project's containers, network and volumes. Asks first, and keeps `.env`.
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+
+use crate::cli;
+use crate::commands::Outcome;
+use crate::docker::Docker;
+use crate::host::Lock;
+use crate::project::Project;
+use crate::terminal::{self, say};
+
+pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::Result<Outcome> {
+    let lock = Lock::acquire(project)?;
+    docker.check_engine()?;
+    let config = docker.config()?;
+    let found = Found::look(docker, &config.name)?;
+    if found.is_empty() {
+        say!("there is nothing to delete in the project {}", config.name);
+        return Ok(Outcome::Done);
+    }
+
+    say!("this deletes, in the project {}:", config.name);
+    for container in &found.containers {
+        say!("  container  {container}");
+    }
+    for network in &found.networks {
+        say!("  network    {network}");
+    }
+    for (volume, size) in &found.volumes {
+        say!("  volume     {volume}  {size}");
+    }
+    say!("{} is kept", project.display(&project.env_file()));
+    if !options.yes && !terminal::ask("Delete all of this, for good?")? {
+        say!("nothing was deleted");
+        return Ok(Outcome::NotDone);
+    }
+
+    docker.start_change(docker.compose().args(["down", "--volumes", "--remove-orphans"]), &lock)?.finish()?;
+    let left = Found::look(docker, &config.name)?;
+    if !left.is_empty() {
+        bail!("still there: {}; see who uses it with `docker ps --all`", left.names().join(", "));
+    }
+    say!("deleted {} containers and {} volumes", found.containers.len(), found.volumes.len());
+    Ok(Outcome::Done)
+}
+
+/// What a project has on the engine: only what carries its label is ours.
+struct Found {
+    containers: Vec<String>,
+    networks: Vec<String>,
+    /// Each with its size as the engine states it.
+    volumes: BTreeMap<String, String>,
+}
+
+impl Found {
+    fn look(docker: &Docker, project: &str) -> anyhow::Result<Found> {
+        let containers = docker.start_names(&["ps", "--all"], "{{.Names}}", project)?;
+        let networks = docker.start_names(&["network", "ls"], "{{.Name}}", project)?;
+        let volumes = docker.start_names(&["volume", "ls"], "{{.Name}}", project)?;
+        let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let volumes = lines(volumes.finish()?);
+        let sizes = if volumes.is_empty() { BTreeMap::new() } else { docker.volume_sizes()? };
+        let size = |name: &String| sizes.get(name).cloned().unwrap_or_else(|| "size unknown".to_owned());
+        Ok(Found {
+            containers: lines(containers.finish()?),
+            networks: lines(networks.finish()?),
+            volumes: volumes.into_iter().map(|name| (name.clone(), size(&name))).collect(),
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
+    }
+
+    fn names(&self) -> Vec<&str> {
+        let volumes = self.volumes.keys();
+        self.containers.iter().chain(&self.networks).chain(volumes).map(String::as_str).collect()
+    }
+}

@@ -1,0 +1,18 @@
+//! One command a file; its `run` tells that command's story from top to bottom.
+
+pub mod ci;
+pub mod clean;
+pub mod down;
+pub mod logs;
+pub mod restart;
+pub mod setup;
+pub mod status;
+pub mod up;
+
+/// How a command that ran to its end went. `main` turns it into the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// The command worked, and what it looked at is not well; it has said so.
+    NotDone,
+}

@@ -1,0 +1,211 @@
+//! `up`: from whatever is there to a healthy stack. Never changes data; what is right already stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+use crate::cli;
+use crate::commands::{Outcome, setup};
+use crate::diagnosis;
+use crate::docker::{Change, Docker};
+use crate::formats::compose::{self, Config};
+use crate::formats::containers::{Container, Progress};
+use crate::formats::render::render_table;
+use crate::host::{self, Lock};
+use crate::project::Project;
+use crate::terminal::{self, LiveLines, say};
+
+pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Result<Outcome> {
+    let lock = Lock::acquire(project)?;
+    setup::ensure_env_file(project)?;
+    let docker = Docker::new(project, verbose)?;
+    let stack = Stack::read(&docker)?;
+    if options.pull {
+        docker.stream_progress(docker.compose().args(["pull", "--ignore-buildable"]), &lock)?;
+    } else if stack.is_up_to_date(&docker)? {
+        say!("everything runs already, with this configuration");
+        print_endpoints(&stack.config)?;
+        return Ok(Outcome::Done);
+    } else {
+        ensure_images(&docker, &stack.config, &lock)?;
+    }
+    let everything = stack.config.services.keys().cloned().collect();
+    stack.converge(&docker, &lock, &[], &everything, Duration::from_secs(options.wait.timeout))?;
+    print_endpoints(&stack.config)?;
+    Ok(Outcome::Done)
+}
+
+/// What should run, and what does.
+pub struct Stack {
+    pub config: Config,
+    hashes: BTreeMap<String, String>,
+    containers: BTreeMap<String, Container>,
+}
+
+impl Stack {
+    /// Looks at everything at once.
+    ///
+    /// # Errors
+    /// When there is no usable engine, or Compose refuses the configuration.
+    pub fn read(docker: &Docker) -> anyhow::Result<Stack> {
+        let config = docker.start_config()?;
+        let hashes = docker.start(docker.compose().args(["config", "--hash", "*"]))?;
+        docker.check_engine()?;
+        let config = Config::parse(&config.finish()?)?;
+        let hashes = compose::parse_hashes(&hashes.finish()?);
+        let containers = docker.containers(&config.name)?;
+        Ok(Stack { config, hashes, containers })
+    }
+
+    /// Whether every service is as the configuration wants it, made from the image that its name means now.
+    fn is_up_to_date(&self, docker: &Docker) -> anyhow::Result<bool> {
+        let is_right = |(name, _): (&String, _)| {
+            self.containers.get(name).is_some_and(|container| {
+                Some(container.config_hash()) == self.hashes.get(name).map(String::as_str)
+                    && matches!(container.progress(self.config.is_one_shot(name), None), Progress::Ready(_))
+            })
+        };
+        if !self.config.services.iter().all(is_right) {
+            return Ok(false);
+        }
+        let images = docker.images(self.config.services.values().map(|service| service.image.as_str()))?;
+        let is_current = |(name, container): (&String, &Container)| {
+            self.config.services.get(name).is_some_and(|service| images.get(&service.image) == Some(&container.image))
+        };
+        Ok(self.containers.iter().all(is_current))
+    }
+
+    /// Starts what `arguments` (of `compose up`) name and waits until all of `awaited` is ready.
+    ///
+    /// # Errors
+    /// As soon as a service has failed, and when `timeout` is over: with what is known of each that is not ready.
+    pub fn converge(
+        &self,
+        docker: &Docker,
+        lock: &Lock,
+        arguments: &[&str],
+        awaited: &BTreeSet<String>,
+        timeout: Duration,
+    ) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        let interrupted = host::catch_interrupt()?;
+        let events = docker.events(&self.config.name)?;
+        let command =
+            docker.compose().args(["--progress", "plain", "up", "--detach", "--remove-orphans"]).args(arguments);
+        let mut change = Some(docker.start_watched_change(command, lock, &events)?);
+        let mut lines = LiveLines::new();
+        let mut reached = BTreeMap::new();
+        loop {
+            let has_ended = match change.as_mut() {
+                Some(change) => change.has_ended()?,
+                None => true,
+            };
+            let containers = docker.containers(&self.config.name)?;
+            let progress = self.progress(awaited, &containers);
+            lines.show(render(&progress, &mut reached, begin));
+
+            let failed = failed(&progress);
+            if !failed.is_empty() {
+                diagnosis::print(docker, &containers, &failed, "")?;
+                bail!("the stack did not become healthy: {} failed", names(&failed));
+            }
+            if host::is_interrupted(&interrupted) {
+                bail!(
+                    "interrupted; the containers stay as they are: `cargo xtask up` goes on, `cargo xtask down` stops them"
+                );
+            }
+            if has_ended && let Some(Err(failure)) = change.take().map(Change::finish) {
+                let waiting = waiting(&progress);
+                diagnosis::print(docker, &containers, &waiting, &failure.stderr)?;
+                bail!("`docker compose up` ended with an error; the stack is not healthy");
+            }
+            let waiting = waiting(&progress);
+            if waiting.is_empty() && has_ended {
+                say!(
+                    "{}all {} services are ready{} ({:.1} s)",
+                    terminal::GREEN,
+                    progress.len(),
+                    terminal::RESET,
+                    begin.elapsed().as_secs_f64()
+                );
+                return Ok(());
+            }
+            let left = timeout.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                diagnosis::print(docker, &containers, &waiting, "")?;
+                bail!(
+                    "after {} s not ready: {}; wait longer with `cargo xtask up --timeout {}`",
+                    timeout.as_secs(),
+                    names(&waiting),
+                    timeout.as_secs() * 2
+                );
+            }
+            events.wait(left.min(LONGEST_GLANCE));
+        }
+    }
+
+    fn progress<'a>(
+        &self,
+        awaited: &'a BTreeSet<String>,
+        containers: &BTreeMap<String, Container>,
+    ) -> Vec<(&'a str, Progress)> {
+        let progress_of = |name: &str| match containers.get(name) {
+            Some(container) => container.progress(self.config.is_one_shot(name), self.containers.get(name)),
+            None => Progress::Waiting("waiting"),
+        };
+        awaited.iter().map(|name| (name.as_str(), progress_of(name))).collect()
+    }
+}
+
+/// Events say when to look; this is for an engine that loses some.
+const LONGEST_GLANCE: Duration = Duration::from_secs(2);
+
+fn failed<'a>(progress: &[(&'a str, Progress)]) -> Vec<(&'a str, Progress)> {
+    progress.iter().copied().filter(|(_, progress)| matches!(progress, Progress::Failed(_))).collect()
+}
+
+fn waiting<'a>(progress: &[(&'a str, Progress)]) -> Vec<(&'a str, Progress)> {
+    progress.iter().copied().filter(|(_, progress)| matches!(progress, Progress::Waiting(_))).collect()
+}
+
+fn names(services: &[(&str, Progress)]) -> String {
+    services.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+/// A line a service; a state that will stay carries the time at which it was reached.
+fn render<'a>(progress: &[(&'a str, Progress)], reached: &mut BTreeMap<&'a str, f64>, begin: Instant) -> Vec<String> {
+    let width = progress.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let mut line = |&(name, progress): &(&'a str, Progress)| match progress {
+        Progress::Ready(state) => {
+            let at = *reached.entry(name).or_insert_with(|| begin.elapsed().as_secs_f64());
+            format!("  {name:width$}  {}{state:10}{} {at:5.1} s", terminal::GREEN, terminal::RESET)
+        }
+        Progress::Waiting(state) => format!("  {name:width$}  {state}"),
+        Progress::Failed(reason) => format!("  {name:width$}  {}{reason}{}", terminal::RED, terminal::RESET),
+    };
+    progress.iter().map(&mut line).collect()
+}
+
+/// Pulls the images that are missing, with Compose's own progress.
+pub fn ensure_images(docker: &Docker, config: &Config, lock: &Lock) -> anyhow::Result<()> {
+    let present = docker.images(config.services.values().map(|service| service.image.as_str()))?;
+    let mut wanted = BTreeSet::new();
+    let lacking: Vec<&String> = config
+        .services
+        .iter()
+        .filter(|(_, service)| !present.contains_key(&service.image) && wanted.insert(&service.image))
+        .map(|(name, _)| name)
+        .collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    docker.stream_progress(docker.compose().args(["pull", "--ignore-buildable"]).args(lacking), lock)
+}
+
+/// The URLs that work on this machine, on stdout.
+pub fn print_endpoints(config: &Config) -> anyhow::Result<()> {
+    let rows: Vec<Vec<String>> =
+        config.endpoints().into_iter().map(|(service, url)| vec![service.to_owned(), url]).collect();
+    terminal::print(&render_table(&rows))
+}

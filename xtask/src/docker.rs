@@ -1,0 +1,373 @@
+//! The only module that runs docker. One function builds every compose command.
+//!
+//! No secret may leave it: none in an argument, and what others print is redacted before it is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::formats::compose::Config;
+use crate::formats::containers::{self, Container};
+use crate::formats::{engine, env};
+use crate::host::{self, Lock};
+use crate::project::Project;
+use crate::terminal::say;
+
+/// Variables that would make Compose look elsewhere than at the committed files.
+const REDIRECTING: [&str; 3] = ["COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"];
+
+/// The label by which Compose finds what it made.
+const PROJECT_LABEL: &str = "com.docker.compose.project";
+
+/// Docker as this checkout uses it.
+pub struct Docker {
+    shell: Shell,
+    verbose: bool,
+    /// Variables that a child must not inherit.
+    hidden: BTreeSet<String>,
+    secrets: Vec<String>,
+}
+
+/// A docker command that ended with an error, and what it said, without secrets.
+#[derive(Debug)]
+pub struct Failure {
+    pub command: String,
+    pub stderr: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "`{}`: {}", self.command, self.stderr.trim())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A docker command under way. Several can be at once.
+pub struct Running<'a> {
+    docker: &'a Docker,
+    child: Child,
+    command: String,
+}
+
+impl Running<'_> {
+    /// Waits for the end and returns what was printed.
+    ///
+    /// # Errors
+    /// [`Failure`] when the command failed.
+    pub fn finish(self) -> anyhow::Result<String> {
+        let output = self.child.wait_with_output().with_context(|| format!("running `{}`", self.command))?;
+        if !output.status.success() {
+            let stderr = self.docker.redact(&String::from_utf8_lossy(&output.stderr));
+            bail!(Failure { command: self.command, stderr });
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Docker {
+    /// # Errors
+    /// When `.env` cannot be parsed: Compose would quote the line, secrets included.
+    pub fn new(project: &Project, verbose: bool) -> anyhow::Result<Docker> {
+        let shell = Shell::new().context("finding the current folder")?;
+        shell.change_dir(project.stack());
+        let template = host::read_text(&project.env_template())?.unwrap_or_default();
+        let known = env::template_variables(&template).with_context(|| project.display(&project.env_template()))?;
+        let assignments = project.env_assignments()?;
+
+        // Compose lets an exported variable win over `.env`, even an empty one, so the child must not
+        // inherit any name that the stack knows.
+        let mut hidden: BTreeSet<String> = known.keys().cloned().collect();
+        hidden.extend(assignments.iter().map(|assignment| assignment.key.clone()));
+        hidden.remove("COMPOSE_PROJECT_NAME");
+        hidden.extend(REDIRECTING.map(str::to_owned));
+
+        let is_secret = |key: &str| known.get(key).is_some_and(|value| env::is_secret(value));
+        let secrets = assignments
+            .into_iter()
+            .filter(|assignment| is_secret(&assignment.key) && !assignment.value.is_empty())
+            .map(|assignment| assignment.value)
+            .collect();
+        Ok(Docker { shell, verbose, hidden, secrets })
+    }
+
+    /// `docker`, in the stack's folder, with an environment that is ours alone.
+    pub fn docker(&self) -> Cmd<'_> {
+        self.hidden.iter().fold(cmd!(self.shell, "docker"), |cmd, name| cmd.env_remove(name))
+    }
+
+    /// Every compose command begins here. Compose finds the compose file and its override by itself.
+    pub fn compose(&self) -> Cmd<'_> {
+        self.docker().arg("compose")
+    }
+
+    /// Starts a command whose output is wanted; its stdin is `stdin`.
+    fn spawn(&self, cmd: Cmd, stdin: Stdio) -> anyhow::Result<Running<'_>> {
+        let command = cmd.to_string();
+        self.announce(&command);
+        let child = Command::from(cmd)
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(explain_spawn)?;
+        Ok(Running { docker: self, child, command })
+    }
+
+    /// Starts a command whose output is wanted.
+    ///
+    /// # Errors
+    /// When there is no docker, with the remedy.
+    pub fn start(&self, cmd: Cmd) -> anyhow::Result<Running<'_>> {
+        self.spawn(cmd, Stdio::null())
+    }
+
+    /// Runs a command and returns what it printed.
+    pub fn read(&self, cmd: Cmd) -> anyhow::Result<String> {
+        self.start(cmd)?.finish()
+    }
+
+    /// Runs a command that changes the stack. While it runs it holds `lock`, even if we are killed:
+    /// the next command of ours waits for it.
+    pub fn start_change(&self, cmd: Cmd, lock: &Lock) -> anyhow::Result<Running<'_>> {
+        self.spawn(cmd, lock.share()?)
+    }
+
+    /// Runs a command whose output is the user's.
+    pub fn stream(&self, cmd: Cmd) -> anyhow::Result<ExitStatus> {
+        self.announce(&cmd.to_string());
+        Command::from(cmd).status().map_err(explain_spawn)
+    }
+
+    /// Runs a command that shows its progress on stderr, which is kept for the case that it fails.
+    pub fn stream_progress(&self, cmd: Cmd, lock: &Lock) -> anyhow::Result<()> {
+        let command = cmd.to_string();
+        self.announce(&command);
+        let mut child = Command::from(cmd)
+            .stdin(lock.share()?)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(explain_spawn)?;
+        let mut stderr = String::new();
+        if let Some(pipe) = child.stderr.take() {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                say!("{line}");
+                stderr.push_str(&line);
+                stderr.push('\n');
+            }
+        }
+        if child.wait().with_context(|| format!("running `{command}`"))?.success() {
+            return Ok(());
+        }
+        bail!(Failure { command, stderr: self.redact(&stderr) })
+    }
+
+    fn announce(&self, command: &str) {
+        if self.verbose {
+            say!("$ {command}");
+        }
+    }
+
+    /// `text` without any secret of `.env`.
+    pub fn redact(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+    }
+
+    /// Checks that an engine and a Compose that can run the stack answer.
+    ///
+    /// # Errors
+    /// Each way in which this can fail has a message and a remedy of its own.
+    pub fn check_engine(&self) -> anyhow::Result<()> {
+        let version = self.start(self.docker().args(["version", "--format", "{{json .}}"]))?;
+        let compose = self.start(self.compose().args(["version", "--short"]))?;
+        let version = version.finish();
+        let compose = compose.finish();
+        engine::check(
+            version.as_deref().map_err(stderr_of),
+            compose.as_deref().map_err(stderr_of),
+            std::env::consts::OS,
+            host::is_on_path("docker-compose"),
+        )
+        .map_err(anyhow::Error::msg)
+    }
+
+    /// The configuration as Compose resolves it from the compose file, its override and `.env`.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        Config::parse(&self.start_config()?.finish()?)
+    }
+
+    /// [`Docker::config`] under way, for [`Config::parse`].
+    pub fn start_config(&self) -> anyhow::Result<Running<'_>> {
+        self.start(self.compose().arg("config"))
+    }
+
+    /// Every container of a project, by service; what `run` made is left out.
+    pub fn containers(&self, project: &str) -> anyhow::Result<BTreeMap<String, Container>> {
+        let filter = format!("label={PROJECT_LABEL}={project}");
+        let ids = self.read(self.docker().args(["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]))?;
+        let containers = self.inspect(ids.lines())?;
+        Ok(containers.into_iter().map(|container| (container.service().to_owned(), container)).collect())
+    }
+
+    /// Looks at containers by id. One that has gone meanwhile is left out.
+    pub fn inspect<'b>(&self, ids: impl IntoIterator<Item = &'b str>) -> anyhow::Result<Vec<Container>> {
+        let ids: Vec<&str> = ids.into_iter().collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let cmd = self.docker().args(["inspect", "--type", "container"]).args(ids).ignore_status();
+        let output = Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)?;
+        containers::parse_inspect(&String::from_utf8_lossy(&output.stdout))
+    }
+
+    /// The ids of those images that the engine has, by the name that was asked for.
+    pub fn images<'b>(&self, names: impl IntoIterator<Item = &'b str>) -> anyhow::Result<BTreeMap<String, String>> {
+        let names: BTreeSet<&str> = names.into_iter().collect();
+        let cmd = self.docker().args(["image", "inspect"]).args(&names);
+        // It fails when one is missing, and has printed the others.
+        let output = Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)?;
+        let images = containers::parse_images(&String::from_utf8_lossy(&output.stdout))?;
+        let id_of = |name: &str| Some(images.iter().find(|image| image.is_called(name))?.id.clone());
+        Ok(names.iter().filter_map(|&name| Some((name.to_owned(), id_of(name)?))).collect())
+    }
+
+    /// Lists what carries the project's label: `list` is a command such as `volume ls`.
+    pub fn start_names(&self, list: &[&str], format: &str, project: &str) -> anyhow::Result<Running<'_>> {
+        let filter = format!("label={PROJECT_LABEL}={project}");
+        self.start(self.docker().args(list).args(["--filter", &filter, "--format", format]))
+    }
+
+    /// How much each volume of the engine holds, as it states it.
+    pub fn volume_sizes(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let format = "{{range .Volumes}}{{.Name}} {{.Size}}\n{{end}}";
+        let text = self.read(self.docker().args(["system", "df", "--verbose", "--format", format]))?;
+        let pairs = text.lines().filter_map(|line| line.split_once(' '));
+        Ok(pairs.map(|(name, size)| (name.to_owned(), size.to_owned())).collect())
+    }
+
+    /// The last lines that a container printed, stdout and stderr together, without secrets.
+    pub fn logs(&self, container: &str, lines: &str) -> anyhow::Result<String> {
+        let cmd = self.docker().args(["logs", "--tail", lines, container]);
+        let output = Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok(self.redact(&String::from_utf8_lossy(&text)))
+    }
+
+    /// [`Docker::start_change`] whose end wakes those who wait for `events`.
+    pub fn start_watched_change(&self, cmd: Cmd, lock: &Lock, events: &Events) -> anyhow::Result<Change<'_>> {
+        let mut running = self.start_change(cmd, lock)?;
+        let stderr = running.child.stderr.take();
+        let sender = events.sender.clone();
+        let reader = thread::spawn(move || {
+            let mut text = Vec::new();
+            let read = stderr.map_or(Ok(0), |mut stderr| stderr.read_to_end(&mut text));
+            let _ = sender.send(());
+            read.map(|_| text)
+        });
+        Ok(Change { running, reader })
+    }
+
+    /// Tells of each event of a project's containers until it is dropped.
+    pub fn events(&self, project: &str) -> anyhow::Result<Events> {
+        let filter = format!("label={PROJECT_LABEL}={project}");
+        let cmd = self.docker().args([
+            "events",
+            "--filter",
+            &filter,
+            "--filter",
+            "type=container",
+            "--format",
+            "{{.Action}}",
+        ]);
+        let mut child = Command::from(cmd)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(explain_spawn)?;
+        let (sender, receiver) = mpsc::channel();
+        let ours = sender.clone();
+        if let Some(stdout) = child.stdout.take() {
+            thread::spawn(move || {
+                // Each run of a health check is three events that change nothing.
+                let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+                for _ in lines.filter(|action| !action.starts_with("exec_")) {
+                    if sender.send(()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(Events { child, sender: ours, receiver })
+    }
+}
+
+/// A command that changes the stack, under way.
+pub struct Change<'a> {
+    running: Running<'a>,
+    reader: JoinHandle<io::Result<Vec<u8>>>,
+}
+
+impl Change<'_> {
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        let status = self.running.child.try_wait().context("waiting for docker")?;
+        Ok(status.is_some())
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// What it said, when it failed.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        let status = self.running.child.wait();
+        if status.is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+        let stderr = self.reader.join().ok().and_then(Result::ok).unwrap_or_default();
+        let stderr = self.running.docker.redact(&String::from_utf8_lossy(&stderr));
+        Err(Failure { command: self.running.command, stderr })
+    }
+}
+
+/// The events of a project's containers.
+pub struct Events {
+    child: Child,
+    sender: mpsc::Sender<()>,
+    receiver: mpsc::Receiver<()>,
+}
+
+impl Events {
+    /// Waits until something happened to a container, at most `limit`.
+    pub fn wait(&self, limit: Duration) {
+        if self.receiver.recv_timeout(limit).is_ok() {
+            // What came together is looked at together.
+            while self.receiver.try_recv().is_ok() {}
+        }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn stderr_of(error: &anyhow::Error) -> String {
+    error.downcast_ref::<Failure>().map_or_else(|| format!("{error:#}"), |failure| failure.stderr.clone())
+}
+
+fn explain_spawn(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => anyhow::Error::msg(engine::not_installed(std::env::consts::OS)),
+        _ => anyhow::Error::new(error).context("running docker"),
+    }
+}

@@ -1,0 +1,119 @@
+//! Whether an engine and a Compose can run the stack, from what they say of themselves.
+
+use serde::Deserialize;
+
+/// `healthcheck.start_interval` needs it.
+const OLDEST_ENGINE: Version = Version(25, 0, 0);
+/// Several merge keys in one list, `required` and JSON lines from `ps` need it.
+const OLDEST_COMPOSE: Version = Version(2, 20, 0);
+
+/// The numeric triple of a version: `v2.26.1-desktop.1` and `20.10.24+dfsg1` are versions too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+impl Version {
+    pub fn parse(text: &str) -> Option<Version> {
+        let numbers = text.trim().trim_start_matches('v');
+        let end = numbers.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(numbers.len());
+        let mut parts = numbers[..end].split('.').map(|part| part.parse().ok());
+        Some(Version(parts.next()??, parts.next().flatten().unwrap_or(0), parts.next().flatten().unwrap_or(0)))
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// Judges the output of `docker version --format '{{json .}}'` and `docker compose version --short`,
+/// each `Err` with what went to stderr. `os` is `std::env::consts::OS`.
+///
+/// # Errors
+/// The first thing that stops us, with its remedy for this operating system.
+pub fn check(
+    version: Result<&str, String>,
+    compose: Result<&str, String>,
+    os: &str,
+    has_compose_v1: bool,
+) -> Result<(), String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Versions {
+        server: Option<Server>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Server {
+        version: String,
+    }
+    let version = version.map_err(|stderr| unreachable(&stderr, os))?;
+    let server = serde_json::from_str::<Versions>(version).ok().and_then(|versions| versions.server);
+    let Some(server) = server else {
+        return Err(unreachable("", os));
+    };
+    if let Some(found) = Version::parse(&server.version).filter(|found| *found < OLDEST_ENGINE) {
+        return Err(format!("the Docker engine is {found}; the stack needs {OLDEST_ENGINE} or later. {}", upgrade(os)));
+    }
+    let compose = compose.map_err(|stderr| no_compose(&stderr, os, has_compose_v1))?;
+    match Version::parse(compose) {
+        Some(found) if found < Version(2, 0, 0) => Err(no_compose("", os, true)),
+        Some(found) if found < OLDEST_COMPOSE => {
+            Err(format!("Docker Compose is {found}; the stack needs {OLDEST_COMPOSE} or later. {}", upgrade(os)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// There is no `docker` to run.
+pub fn not_installed(os: &str) -> String {
+    let remedy = match os {
+        "macos" => "install Docker Desktop, or `brew install colima docker docker-compose` and `colima start`",
+        "windows" => "install Docker Desktop and start it",
+        _ => {
+            "install an engine and Compose v2: `sudo apt install docker.io docker-compose-v2` on Ubuntu, \
+              `sudo dnf install moby-engine docker-compose` on Fedora, else as https://docs.docker.com/engine/install says"
+        }
+    };
+    format!("docker is not installed; {remedy}")
+}
+
+/// The client is there, its engine is not. The words are those of Docker 26 to 28 (2026-11-22).
+fn unreachable(stderr: &str, os: &str) -> String {
+    if stderr.to_ascii_lowercase().contains("permission denied") {
+        return "you may not talk to the Docker engine; `sudo usermod --append --groups docker \"$USER\"`, \
+                then log out and in (members of that group are as mighty as root)"
+            .to_owned();
+    }
+    let remedy = match os {
+        "macos" => "start Docker Desktop, or `colima start`",
+        "windows" => "start Docker Desktop",
+        _ => "start it: `sudo systemctl start docker`",
+    };
+    let detail = stderr.trim();
+    let detail = if detail.is_empty() { String::new() } else { format!("\n  {}", detail.replace('\n', "\n  ")) };
+    format!("the Docker engine does not answer; {remedy}, or choose another with `docker context use`{detail}")
+}
+
+/// The client has no `compose`.
+fn no_compose(stderr: &str, os: &str, has_v1: bool) -> String {
+    if has_v1 {
+        return format!(
+            "only Compose v1 (`docker-compose`) is installed; the stack needs Compose v2, {OLDEST_COMPOSE} or later. {}",
+            upgrade(os)
+        );
+    }
+    let detail = stderr.lines().next().unwrap_or_default();
+    format!("Docker Compose is not installed ({detail}). {}", upgrade(os))
+}
+
+fn upgrade(os: &str) -> &'static str {
+    match os {
+        "macos" => "Update Docker Desktop, or `brew upgrade colima docker docker-compose`",
+        "windows" => "Update Docker Desktop",
+        _ => {
+            "Install the packages docker-ce and docker-compose-plugin as https://docs.docker.com/engine/install says, \
+              or docker-compose-v2 on Ubuntu"
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The only module that changes this machine: files in the checkout, randomness, ports.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use anyhow::Context;
+use rand::distr::{Alphanumeric, SampleString};
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
+use tempfile::NamedTempFile;
+
+use crate::formats::env::Secret;
+use crate::project::Project;
+use crate::terminal::say;
+
+/// Reads a text file; a missing one is `None`.
+///
+/// # Errors
+/// When it cannot be read, or is not UTF-8: then with the line, never with its content.
+pub fn read_text(path: &Path) -> anyhow::Result<Option<String>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) => {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
+            anyhow::bail!("{}, line {line}: not UTF-8; save the file as UTF-8 and repeat", path.display())
+        }
+    }
+}
+
+/// Replaces a private file in one step: whoever looks sees the old one or the new one, and nobody
+/// else may read it (mode 0600). A symlink stays one; its target is replaced.
+///
+/// # Errors
+/// When the folder cannot be written to; the old file is then untouched.
+pub fn replace_private_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    let doing = || format!("writing {}", path.display());
+    let target = match fs::canonicalize(path) {
+        Ok(target) => target,
+        // A symlink to nowhere is somebody's intent; it is not replaced by a file.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => path.to_path_buf(),
+        Err(error) => return Err(error).with_context(doing),
+    };
+    let folder = target.parent().with_context(doing)?;
+    let mut file = NamedTempFile::with_prefix_in(".env.new-", folder).with_context(doing)?;
+    file.write_all(text.as_bytes()).with_context(doing)?;
+    file.as_file().sync_all().with_context(doing)?;
+    file.persist(&target).with_context(doing)?;
+    sync_folder(folder).with_context(doing)
+}
+
+/// Makes a rename in `folder` survive a power cut, where the system has such a thing.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// Makes a secret from the operating system's generator.
+pub fn generate_secret(secret: Secret) -> String {
+    match secret {
+        Secret::Alphanumeric(length) => Alphanumeric.sample_string(&mut rand::rng(), length),
+        Secret::Uuid => {
+            let bits = (rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+            let hex = format!("{bits:032x}");
+            format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        }
+    }
+}
+
+/// Held by whoever changes this checkout's stack; others wait.
+pub struct Lock(File);
+
+impl Lock {
+    /// Waits for other commands on this checkout, and says so.
+    ///
+    /// The locked file is one that nobody reads while the stack is worked: so there is nothing to clean
+    /// up, and it works in a checkout that cannot be written to.
+    pub fn acquire(project: &Project) -> anyhow::Result<Lock> {
+        let path = project.stack().join(".gitignore");
+        let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                say!("another cargo xtask works on this checkout; waiting for it to end");
+                file.lock().with_context(|| format!("locking {}", path.display()))?;
+            }
+            // Some network filesystems have no locks; that is no reason not to work.
+            Err(TryLockError::Error(error)) => say!("working without a lock on {}: {error}", path.display()),
+        }
+        Ok(Lock(file))
+    }
+
+    /// The lock as a child's stdin: the child keeps it if we are killed.
+    pub fn share(&self) -> anyhow::Result<Stdio> {
+        Ok(Stdio::from(self.0.try_clone().context("sharing the lock")?))
+    }
+}
+
+/// Whether a program is to be found on `PATH`.
+pub fn is_on_path(program: &str) -> bool {
+    let name = format!("{program}{}", std::env::consts::EXE_SUFFIX);
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(&name).is_file()))
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// Makes a file readable for its owner alone (0600) where the system has such modes. Returns whether it was not.
+pub fn ensure_private(path: &Path) -> anyhow::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let doing = || format!("setting the mode of {}", path.display());
+        let mode = fs::metadata(path).with_context(doing)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).with_context(doing)?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// From now on Ctrl-C does not end us; children in the foreground get it as before.
+pub fn catch_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    flag::register(SIGINT, Arc::clone(&interrupted)).context("preparing for Ctrl-C")?;
+    Ok(interrupted)
+}
+
+pub fn is_interrupted(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed)
+}

@@ -1,0 +1,57 @@
+//! `cargo xtask`: the hand that works the committed stack in `deploy/analytics`.
+//!
+//! This file parses, dispatches and turns an error into an exit code; nothing else may choose one.
+
+mod cli;
+mod commands;
+mod diagnosis;
+mod docker;
+mod formats;
+mod host;
+mod project;
+mod terminal;
+
+use std::io;
+use std::process::ExitCode;
+
+use cli::{Cli, Command};
+use commands::Outcome;
+use docker::Docker;
+use project::Project;
+use terminal::say;
+
+fn main() -> ExitCode {
+    let project = Project::discover();
+    let services = project.as_ref().map(Project::service_names).unwrap_or_default();
+    let cli = Cli::parse_with_services(&services);
+    match project.and_then(|project| run(&cli, &project)) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::NotDone) => ExitCode::FAILURE,
+        // Whoever reads our output has seen enough (`| head`).
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            say!("{}error:{} {error:#}", terminal::RED, terminal::RESET);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli, project: &Project) -> anyhow::Result<Outcome> {
+    let docker = || Docker::new(project, cli.verbose);
+    match &cli.command {
+        Command::Setup => commands::setup::run(project),
+        Command::Up(options) => commands::up::run(project, cli.verbose, options),
+        Command::Down => commands::down::run(project, &docker()?),
+        Command::Restart(options) => commands::restart::run(project, cli.verbose, options),
+        Command::Logs(options) => commands::logs::run(&docker()?, options),
+        Command::Status(options) => commands::status::run(&docker()?, options),
+        Command::Clean(options) => commands::clean::run(project, &docker()?, options),
+        Command::Ci(options) => commands::ci::run(project, cli.verbose, options),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
+}

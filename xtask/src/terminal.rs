@@ -1,0 +1,80 @@
+//! What the user sees: results on stdout, everything else on stderr. Never a secret.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::{Context, bail};
+use clap::builder::styling::{AnsiColor, Reset, Style};
+
+pub const RED: Style = AnsiColor::Red.on_default().bold();
+pub const GREEN: Style = AnsiColor::Green.on_default();
+pub const BOLD: Style = Style::new().bold();
+pub const RESET: Reset = Reset;
+
+/// Writes one line to stderr. A closed stderr is no reason to stop working.
+macro_rules! say {
+    ($($argument:tt)*) => { $crate::terminal::write_line(format_args!($($argument)*)) };
+}
+pub(crate) use say;
+
+pub fn write_line(line: std::fmt::Arguments) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Writes a result to stdout, as it is.
+///
+/// # Errors
+/// When stdout is closed; `main` takes a broken pipe for success.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = anstream::stdout();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("writing to stdout")
+}
+
+/// Whether someone is there to answer a question.
+pub fn is_interactive() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a question whose default is no.
+///
+/// # Errors
+/// Without a terminal: nobody could have answered, and silence is not consent.
+pub fn ask(question: &str) -> anyhow::Result<bool> {
+    if !is_interactive() {
+        bail!("{question} There is no terminal to ask on; pass --yes if you mean it");
+    }
+    let mut stderr = anstream::stderr();
+    write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()).context("asking a question")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("reading the answer")?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Lines that are redrawn in place on a terminal; elsewhere a line is printed when it changes.
+pub struct LiveLines {
+    redraws: bool,
+    shown: Vec<String>,
+}
+
+impl LiveLines {
+    pub fn new() -> LiveLines {
+        LiveLines { redraws: io::stderr().is_terminal(), shown: Vec::new() }
+    }
+
+    /// Shows `lines`, one a thing that is being waited for, always in the same order.
+    pub fn show(&mut self, lines: Vec<String>) {
+        let mut stderr = anstream::stderr().lock();
+        if self.redraws && !self.shown.is_empty() && lines != self.shown {
+            let _ = write!(stderr, "\x1b[{}A\x1b[J", self.shown.len());
+        }
+        if self.redraws && lines != self.shown {
+            for line in &lines {
+                let _ = writeln!(stderr, "{line}");
+            }
+        } else if !self.redraws {
+            for line in lines.iter().filter(|line| !self.shown.contains(line)) {
+                let _ = writeln!(stderr, "{line}");
+            }
+        }
+        self.shown = lines;
+    }
+}
