@@ -36,6 +36,10 @@ ALTER ROLE :"superuser" PASSWORD :'superuser_password';
 ALTER ROLE umami LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'umami_password';
 ALTER ROLE glitchtip LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'glitchtip_password';
 
+-- What these roles send holds passwords and tokens: a statement that fails is logged without its text.
+ALTER ROLE umami SET log_min_error_statement = panic;
+ALTER ROLE glitchtip SET log_min_error_statement = panic;
+
 SELECT format('CREATE DATABASE %I', :'default_database')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'default_database') \gexec
 

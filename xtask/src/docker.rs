@@ -272,7 +272,7 @@ impl Docker {
             let _ = sender.send(());
             read.map(|_| text)
         });
-        Ok(Change { running, reader })
+        Ok(Change { running, stderr: Some(reader) })
     }
 
     /// Tells of each event of a project's containers until it is dropped.
@@ -313,7 +313,7 @@ impl Docker {
 /// A command that changes the stack, under way.
 pub struct Change<'a> {
     running: Running<'a>,
-    reader: JoinHandle<io::Result<Vec<u8>>>,
+    stderr: Option<JoinHandle<io::Result<Vec<u8>>>>,
 }
 
 impl Change<'_> {
@@ -331,9 +331,17 @@ impl Change<'_> {
         if status.is_ok_and(|status| status.success()) {
             return Ok(());
         }
-        let stderr = self.reader.join().ok().and_then(Result::ok).unwrap_or_default();
+        let stderr = self.stderr.take().and_then(|reader| reader.join().ok()?.ok()).unwrap_or_default();
         let stderr = self.running.docker.redact(&String::from_utf8_lossy(&stderr));
-        Err(Failure { command: self.running.command, stderr })
+        Err(Failure { command: self.running.command.clone(), stderr })
+    }
+}
+
+impl Drop for Change<'_> {
+    /// Whoever leaves before the end has seen that it leads nowhere.
+    fn drop(&mut self) {
+        let _ = self.running.child.kill();
+        let _ = self.running.child.wait();
     }
 }
 
