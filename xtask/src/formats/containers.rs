@@ -247,3 +247,70 @@ fn full_name(name: &str) -> String {
 pub fn parse_images(json: &str) -> anyhow::Result<Vec<Image>> {
     serde_json::from_str(json).context("reading the output of `docker image inspect`")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A container as `docker inspect` shows it, with a state of its own.
+    fn container(state: &str, restart_count: u64) -> Container {
+        let json = format!(
+            r#"[{{"Id":"c1","Name":"/umami","Image":"sha256:1","RestartCount":{restart_count},"State":{{{state}}},
+            "Config":{{"Image":"umami:3","Labels":{{"com.docker.compose.service":"umami"}}}},"HostConfig":{{"Memory":1}}}}]"#
+        );
+        parse_inspect(&json).unwrap().remove(0)
+    }
+
+    #[track_caller]
+    fn check(state: &str, restart_count: u64, is_one_shot: bool, wanted: Progress) {
+        assert_eq!(container(state, restart_count).progress(is_one_shot, None), wanted);
+    }
+
+    #[test]
+    fn tells_ready_from_waiting_from_failed() {
+        use Progress::{Failed, Ready, Waiting};
+        let healthy = r#""Status":"running","Health":{"Status":"healthy","Log":[]}"#;
+        let starting = r#""Status":"running","Health":{"Status":"starting","Log":null}"#;
+        check(healthy, 0, false, Ready("healthy"));
+        check(starting, 0, false, Waiting("starting"));
+        check(r#""Status":"running""#, 0, false, Ready("running"));
+        check(r#""Status":"running""#, 0, true, Waiting("running"));
+        check(r#""Status":"exited","ExitCode":0"#, 0, true, Ready("done"));
+        check(r#""Status":"exited","ExitCode":0"#, 0, false, Failed(Reason::Exited(0)));
+        check(r#""Status":"exited","ExitCode":3"#, 0, true, Failed(Reason::Exited(3)));
+        check(r#""Status":"exited","ExitCode":137,"OOMKilled":true"#, 0, true, Failed(Reason::OutOfMemory));
+        check(r#""Status":"running","Health":{"Status":"unhealthy"}"#, 0, false, Failed(Reason::Unhealthy));
+        check(r#""Status":"created","Error":"port is already allocated""#, 0, false, Failed(Reason::NotStarted));
+        check(r#""Status":"created""#, 0, false, Waiting("created"));
+        // Health stays `starting` for ever in a restart loop.
+        check(starting, 3, false, Failed(Reason::RestartLoop(3, 0)));
+        check(r#""Status":"restarting","ExitCode":1"#, 2, false, Waiting("restarting"));
+    }
+
+    #[test]
+    fn what_happened_before_is_no_news() {
+        let before = container(r#""Status":"exited","ExitCode":1,"StartedAt":"t1""#, 0);
+        let again = container(r#""Status":"exited","ExitCode":1,"StartedAt":"t2""#, 0);
+        assert_eq!(before.progress(true, Some(&before)), Progress::Waiting("stopped"));
+        assert_eq!(again.progress(true, Some(&before)), Progress::Failed(Reason::Exited(1)));
+        let restarted = container(r#""Status":"running","Health":{"Status":"starting"}"#, 9);
+        assert_eq!(restarted.progress(false, Some(&restarted)), Progress::Waiting("starting"));
+    }
+
+    #[test]
+    fn image_names_are_compared_in_full() {
+        let image = parse_images(r#"[{"Id":"sha256:1","RepoTags":["redis:latest"],"RepoDigests":["redis@sha256:2"]}]"#)
+            .unwrap()
+            .remove(0);
+        for name in ["redis", "redis:latest", "docker.io/redis", "docker.io/library/redis:latest", "redis@sha256:2"] {
+            assert!(image.is_called(name), "{name}");
+        }
+        assert!(!image.is_called("redis:7") && !image.is_called("my/redis"));
+    }
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        let line = r#"{"ID":"c1","MemUsage":"1.5MiB / 512MiB","Name":"umami"}"#;
+        assert_eq!(parse_memory(line).unwrap()["c1"], 1_572_864);
+    }
+}

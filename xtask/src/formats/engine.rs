@@ -117,3 +117,49 @@ fn upgrade(os: &str) -> &'static str {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER_26: &str = r#"{"Client":{"Version":"26.1.5+dfsg1"},"Server":{"Version":"26.1.5+dfsg1","Os":"linux"}}"#;
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        for text in ["2.40.3-3", "v2.26.1-desktop.1", "2.26.1-4", "2.21"] {
+            assert!(Version::parse(text).unwrap() >= OLDEST_COMPOSE, "{text}");
+        }
+        assert_eq!(Version::parse("20.10.24+dfsg1"), Some(Version(20, 10, 24)));
+        assert_eq!(Version::parse("dev"), None);
+    }
+
+    #[track_caller]
+    fn refuses(version: Result<&str, &str>, compose: Result<&str, &str>, has_v1: bool, words: &[&str]) {
+        let own = |result: Result<&'static str, &str>| result.map_err(str::to_owned);
+        let leak = |result: Result<&str, &str>| match result {
+            Ok(text) => own(Ok(Box::leak(text.to_owned().into_boxed_str()))),
+            Err(text) => Err(text.to_owned()),
+        };
+        let message = check(leak(version), leak(compose), "linux", has_v1).unwrap_err();
+        for word in words {
+            assert!(message.contains(word), "no {word:?} in {message:?}");
+        }
+    }
+
+    #[test]
+    fn each_engine_that_will_not_do_has_its_own_remedy() {
+        let ok = Ok("2.26.1");
+        let down = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
+        refuses(Err(down), ok, false, &["does not answer", "systemctl start docker"]);
+        let denied =
+            "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock";
+        refuses(Err(denied), ok, false, &["may not talk", "usermod"]);
+        refuses(Ok(r#"{"Client":{"Version":"28.2.2"},"Server":null}"#), ok, false, &["does not answer"]);
+        refuses(Ok(r#"{"Server":{"Version":"20.10.24+dfsg1"}}"#), ok, false, &["20.10.24", "25.0.0"]);
+        refuses(Ok(SERVER_26), Err("docker: 'compose' is not a docker command."), false, &["not installed"]);
+        refuses(Ok(SERVER_26), Err("docker: unknown command: docker compose"), true, &["Compose v1", "docker-compose"]);
+        refuses(Ok(SERVER_26), Ok("1.29.2"), false, &["Compose v1"]);
+        refuses(Ok(SERVER_26), Ok("2.17.3"), false, &["2.17.3", "2.20.0"]);
+        assert_eq!(check(Ok(SERVER_26), Ok("v2.26.1-desktop.1"), "linux", true), Ok(()));
+    }
+}

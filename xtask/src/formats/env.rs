@@ -286,3 +286,99 @@ fn before_comment(raw: &str) -> &str {
     let comment = raw.char_indices().find(|&(at, c)| c == '#' && (at == 0 || raw[..at].ends_with([' ', '\t'])));
     comment.map_or(raw, |(at, _)| &raw[..at])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Completes `existing` from `template` with secrets that say what was asked for.
+    #[track_caller]
+    fn check(template: &str, existing: &str, wanted: &str) {
+        let generate = |secret| match secret {
+            Secret::Alphanumeric(length) => format!("<{length}>"),
+            Secret::Uuid => "<uuid>".to_owned(),
+        };
+        let once = complete(template, existing, generate).unwrap();
+        assert_eq!(once.text, wanted);
+        let twice = complete(template, &once.text, generate).unwrap();
+        assert_eq!(twice, Completed { text: once.text, added: vec![], filled: vec![] }, "not idempotent");
+    }
+
+    #[test]
+    fn completes_an_env_file() {
+        // From nothing: assignments with the comment above them, without headings and optional ones.
+        check("# Title\n\n# a\nA=1\n# O=x\n# b\nB=change_this\n", "", "# a\nA=1\n# b\nB=<32>\n");
+        // Lengths, and what is no length.
+        check("A=change_this_random_50_char_string\n", "", "A=<50>\n");
+        check("A=change_this_random_uuid\n", "", "A=<uuid>\n");
+        // What is there stays, in its place, with its quotes, comments and order.
+        check("A=1\nB=2\n", "B='x' # mine\n# end\n", "B='x' # mine\n# end\nA=1\n");
+        check("A=change_this\n", "A=mine\n", "A=mine\n");
+        check("A=1\n", "  export A = 2\n", "  export A = 2\n");
+        check("A=1\n", "A: 2\n", "A: 2\n");
+        check("A=1\n", "A=\n", "A=\n");
+        // Placeholders are filled where they stand, quoted or not, wherever they came from.
+        check("A=change_this_9\n", "A=change_this_7 # c\nB=1\n", "A=<7> # c\nB=1\n");
+        check("A=1\n", "X='change_this_8'\nA=1\n", "X=<8>\nA=1\n");
+        check("A=change_this_9\n", "A=\nB=1\n", "A=<9>\nB=1\n");
+        check("A=change_this_9\n", "A=\"\"\n", "A=<9>\n");
+        // Compose takes the last of two.
+        check("A=change_this_9\n", "A=change_this_9\nA=x\n", "A=change_this_9\nA=x\n");
+        // Line endings, a BOM and a missing final newline.
+        check("# a\nA=1\n", "B=2\r\n", "B=2\r\n# a\r\nA=1\r\n");
+        check("A=1\n", "\u{feff}B=2\n", "\u{feff}B=2\nA=1\n");
+        check("B=1\n", "\u{feff}B=2\n", "\u{feff}B=2\n");
+        check("A=1\n", "B=2", "B=2\nA=1\n");
+        check("A=1\n", "A=2", "A=2");
+        check("A=1\n", "A=2\r", "A=2\r");
+        // A value over several lines is one value.
+        check("A=1\n", "B=\"x\nA=2\n\"\n", "B=\"x\nA=2\n\"\nA=1\n");
+        // A comment is no assignment.
+        check("A=1\n", "#A=2\n", "#A=2\nA=1\n");
+    }
+
+    /// As `docker compose config` of Compose 2.26 read the same lines (2026-11-22).
+    #[test]
+    fn reads_values_as_compose_does() {
+        let cases = [
+            ("V=abc", "abc"),
+            ("V=abc # c", "abc"),
+            ("V=abc#def", "abc#def"),
+            ("V=#def", ""),
+            ("V= abc ", "abc"),
+            ("V=a b", "a b"),
+            ("V='a$b'", "a$b"),
+            ("V='a b' # c", "a b"),
+            ("V=\"a\\\"b\"", "a\"b"),
+            ("V=\"a\\nb\"", "a\nb"),
+            ("V=\"a#b\"", "a#b"),
+            ("V=\"a\\\\b\"", "a\\b"),
+            ("V=", ""),
+            ("V=a=b", "a=b"),
+            ("export V=abc", "abc"),
+            ("\u{feff}V=abc\r\n", "abc"),
+            ("V=old\nV=new", "new"),
+        ];
+        for (text, value) in cases {
+            assert_eq!(value_of(text, "V").unwrap().as_deref(), Some(value), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_with_the_line_and_never_the_text() {
+        let cases =
+            [("A=1\nV X=hunter2", 2), ("\n\nV=\"hunter2", 3), ("V='a' hunter2", 1), ("=hunter2", 1), ("two words", 1)];
+        for (text, line) in cases {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error.line, line, "{text:?}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        assert_eq!(value_of("V=a$b", "V").unwrap_err().line, 1);
+    }
+
+    #[test]
+    fn knows_the_secrets_of_a_template() {
+        assert!(is_secret("change_this_strong_password"));
+        assert!(!is_secret("change_this_random_uuid") && !is_secret("analytics_admin"));
+    }
+}

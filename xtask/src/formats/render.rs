@@ -48,3 +48,34 @@ pub fn parse_timestamp(text: &str) -> Option<u64> {
     let days = y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1;
     days.checked_sub(719_468).map(|days| ((days * 24 + hour) * 60 + minute) * 60 + second)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_and_durations_read_well() {
+        assert_eq!(render_bytes(24 * 1024 * 1024 + 1), "24 MiB");
+        assert_eq!(render_bytes(2 * 1024 * 1024 * 1024), "2.0 GiB");
+        assert_eq!(render_bytes(4096), "4 KiB");
+        assert_eq!(render_duration(59), "59 s");
+        assert_eq!(render_duration(62), "1 min 2 s");
+        assert_eq!(render_duration(7_320), "2 h 2 min");
+        assert_eq!(render_duration(93_600), "1 d 2 h");
+    }
+
+    #[test]
+    fn reads_the_engine_s_times() {
+        assert_eq!(parse_timestamp("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(parse_timestamp("2024-02-29T12:00:01.123456789Z"), Some(1_709_208_001));
+        assert_eq!(parse_timestamp("2026-11-22T17:09:11Z"), Some(1_795_367_351));
+        assert_eq!(parse_timestamp("0001-01-01T00:00:00Z"), None);
+        assert_eq!(parse_timestamp(""), None);
+    }
+
+    #[test]
+    fn a_table_has_no_blanks_at_a_line_s_end() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        assert_eq!(render_table(&[row(["A", "B"]), row(["long", ""])]), "A     B\nlong\n");
+    }
+}
