@@ -1,0 +1,50 @@
+create table session (
+  session_id uuid primary key,
+  website_id uuid not null,
+  browser varchar(20),
+  os varchar(20),
+  device varchar(20),
+  screen varchar(11),
+  language varchar(35),
+  country char(2),
+  region varchar(20),
+  city varchar(50),
+  distinct_id varchar(50),
+  created_at timestamptz(6) default current_timestamp
+);
+create index on session (website_id, created_at);
+
+create table website_event (
+  event_id uuid primary key,
+  website_id uuid not null,
+  session_id uuid not null,
+  visit_id uuid not null,
+  created_at timestamptz(6) default current_timestamp,
+  url_path varchar(500) not null,
+  url_query varchar(500),
+  utm_source varchar(255),
+  utm_medium varchar(255),
+  utm_campaign varchar(255),
+  utm_content varchar(255),
+  utm_term varchar(255),
+  referrer_path varchar(500),
+  referrer_query varchar(500),
+  referrer_domain varchar(500),
+  page_title varchar(500),
+  gclid varchar(255),
+  fbclid varchar(255),
+  msclkid varchar(255),
+  ttclid varchar(255),
+  li_fat_id varchar(255),
+  twclid varchar(255),
+  event_type integer not null default 1,
+  event_name varchar(50),
+  tag varchar(50),
+  hostname varchar(100),
+  lcp decimal(10, 1),
+  inp decimal(10, 1),
+  cls decimal(10, 4),
+  fcp decimal(10, 1),
+  ttfb decimal(10, 1)
+);
+create index on website_event (website_id, created_at);

@@ -1,0 +1,1 @@
+// `node` in this image starts standin.py, and only for this name.
