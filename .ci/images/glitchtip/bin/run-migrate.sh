@@ -1,0 +1,4 @@
+#!/bin/sh
+set -e
+./manage.py migrate --skip-checks
+./manage.py pgpartition --yes

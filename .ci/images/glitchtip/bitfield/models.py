@@ -1,0 +1,1 @@
+from bitfield import BitField  # noqa: F401
