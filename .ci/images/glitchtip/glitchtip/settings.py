@@ -16,6 +16,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "glitchtip",
+    "allauth.account",
     "apps.users",
     "apps.organizations_ext",
     "apps.projects",

@@ -28,6 +28,6 @@ create table website (
 );
 
 -- The shipped login, admin with the password umami, in the notation of the
--- JavaScript library, which pgcrypto does not know.
+-- JavaScript library, which pgcrypto does not know. The id is the real one's.
 insert into "user" (user_id, username, role, password)
-values (gen_random_uuid(), 'admin', 'admin', '@SHIPPED_HASH@');
+values ('41e2b680-648e-4b09-bcd7-3e2b10c06264', 'admin', 'admin', '@SHIPPED_HASH@');
