@@ -196,6 +196,9 @@ fn what_fails_is_named_with_its_log_and_what_dies_comes_back() {
     assert!(begin.elapsed() < Duration::from_secs(30), "failing took {:?}", begin.elapsed());
     assert!(!run.stderr.contains(&checkout.variable("UMAMI_DATABASE_PASSWORD")), "a secret was printed");
 
+    // Prisma goes no further in a database where a migration failed.
+    checkout.xtask(&["clean", "--yes"]).success();
+
     // An address that cannot be bound to: a restart loop, not a wait for ever.
     let looping =
         format!("{good}\n").replace("  umami:\n", "  umami:\n    environment:\n      HOSTNAME: analytics.local\n");
