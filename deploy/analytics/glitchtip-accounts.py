@@ -12,6 +12,7 @@ The models are those of GlitchTip 5.2 (run) and 6.x (read).
 """
 
 import os
+import re
 import subprocess
 import sys
 
@@ -119,7 +120,7 @@ def ensure_token(admin):
     if value is None:
         return say("created no token: GLITCHTIP_API_TOKEN is not set in .env")
     if not 32 <= len(value) <= 64:
-        refuse("GLITCHTIP_API_TOKEN: GlitchTip takes 64 characters at most, and fewer than 32 can be guessed")
+        return say("created no token: GLITCHTIP_API_TOKEN must have 32 to 64 characters")
     # Compared here and not in the query: a failed statement is kept in PostgreSQL's log.
     for token in APIToken.objects.filter(label=TOKEN_LABEL):
         if token.token == value and token.user_id == admin.pk:
@@ -168,16 +169,19 @@ def manage_commands():
     manage.py and echo are replaced by functions.
     """
     with open(SCRIPT) as script:
-        text = script.read().replace("./manage.py", "manage_py")
+        text = script.read()
+    plain_calls = re.findall(r"^\./manage\.py [^|&;<>()`\n]*$", text, re.MULTILINE)
+    if len(plain_calls) != text.count("manage.py"):
+        return None
     functions = "manage_py() { printf '%s\\0' \"$@\"; printf '\\n'; }; echo() { :; }\n"
     probe = subprocess.run(
-        ["/bin/bash", "--restricted", "-e", "-c", functions + text],
+        ["/bin/bash", "--restricted", "-e", "-c", functions + text.replace("./manage.py", "manage_py")],
         env={**os.environ, "PATH": "/nonexistent"},
         capture_output=True,
         text=True,
     )
     lines = probe.stdout.splitlines()
-    if probe.returncode != 0 or not lines or not all(line.endswith("\0") for line in lines):
+    if probe.returncode != 0 or not all(line.endswith("\0") for line in lines):
         return None
     return [line[:-1].split("\0") for line in lines]
 
