@@ -4,8 +4,7 @@
 -- exists already is left as it is.
 --
 -- The tables and the shipped password are those of Umami 3.1.0. psql puts the
--- values into the statements itself, so that none is ever a process argument;
--- init-db.sql keeps the failed statements of this role out of the server's log.
+-- values into the statements itself, so that none is ever a process argument.
 
 \set ON_ERROR_STOP on
 \set QUIET on
@@ -39,21 +38,32 @@ lock table "user" in share row exclusive mode;
 
 select :'password' in ('', 'umami') or :'password' like 'change_this%' as no_password \gset
 
--- The administrator that Umami ships has this id, whatever it is called by now.
--- pgcrypto does not know the prefix $2b$ of the shipped hash: compared as it is,
--- it would never match. CASE keeps crypt() from everything that is no hash.
-update "user"
-set password = case when :'no_password'::boolean then :'locked'
-                    else crypt(:'password', gen_salt('bf', 10)) end,
-    updated_at = now()
-where user_id = '41e2b680-648e-4b09-bcd7-3e2b10c06264'
-  and case when password = :'locked' then not :'no_password'::boolean
-           when password ~ '^\$2[aby]\$\d\d\$.{53}$'
-           then '$2a$' || substr(password, 5) = crypt('umami', '$2a$' || substr(password, 5))
-           else false end
-returning case when :'no_password'::boolean
-               then 'locked the administrator "' || username || '": UMAMI_ADMIN_PASSWORD is not set in .env'
-               else 'set the password of the administrator "' || username || '"' end;
+-- Is the password the shipped one, or locked? The administrator that Umami ships
+-- has this id, whatever it is called by now. pgcrypto does not know the prefix
+-- $2b$ of the shipped hash: compared as it is, it would never match. CASE keeps
+-- crypt() from what is no hash.
+select exists (
+  select from "user"
+  where user_id = '41e2b680-648e-4b09-bcd7-3e2b10c06264'
+    and case when password = :'locked' then not :'no_password'::boolean
+             when password ~ '^\$2[aby]\$\d\d\$.{53}$'
+             then '$2a$' || substr(password, 5) = crypt('umami', '$2a$' || substr(password, 5))
+             else false end) as needs_password \gset
+
+\if :needs_password
+  -- The one statement with the password reads no table, so that it does not fail
+  -- where a write would: PostgreSQL logs the statements that fail.
+  \if :no_password
+    \set hash :locked
+  \else
+    select crypt(:'password', gen_salt('bf', 10)) as hash \gset
+  \endif
+  update "user" set password = :'hash', updated_at = now()
+  where user_id = '41e2b680-648e-4b09-bcd7-3e2b10c06264'
+  returning case when :'no_password'::boolean
+                 then 'locked the administrator "' || username || '": UMAMI_ADMIN_PASSWORD is not set in .env'
+                 else 'set the password of the administrator "' || username || '"' end;
+\endif
 
 -- Umami takes an id only if its version and variant are those of RFC 9562.
 select :'website_id' ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$'
