@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use xshell::{Cmd, Shell, cmd};
@@ -345,6 +345,9 @@ impl Drop for Change<'_> {
     }
 }
 
+/// Events that follow each other faster than this belong together.
+const BURST: Duration = Duration::from_millis(100);
+
 /// The events of a project's containers.
 pub struct Events {
     child: Child,
@@ -356,8 +359,9 @@ impl Events {
     /// Waits until something happened to a container, at most `limit`.
     pub fn wait(&self, limit: Duration) {
         if self.receiver.recv_timeout(limit).is_ok() {
-            // What came together is looked at together.
-            while self.receiver.try_recv().is_ok() {}
+            // What comes together is looked at together: each look is two processes.
+            let begin = Instant::now();
+            while begin.elapsed() < limit && self.receiver.recv_timeout(BURST).is_ok() {}
         }
     }
 }
