@@ -70,6 +70,7 @@ def ensure_admin(email):
 
 def ensure_organization(admin):
     """The organization of that name, else the administrator's oldest, which was renamed."""
+    from apps.organizations_ext.constants import OrganizationUserRole
     from apps.organizations_ext.models import Organization
 
     name = setting("GLITCHTIP_ORGANIZATION", "Website")
@@ -77,8 +78,8 @@ def ensure_organization(admin):
     if organization is None:
         organization = Organization.objects.create(name=name)
         say(f'created the organization "{name}"')
-    if not organization.organization_users.exists():
-        organization.add_user(admin)
+    if not organization.users.filter(pk=admin.pk).exists():
+        organization.add_user(admin, OrganizationUserRole.OWNER)
     return organization
 
 
@@ -89,7 +90,7 @@ def ensure_project(organization, name, or_oldest=False):
     project = named(Project, name, organization=organization)
     if project is None and or_oldest:
         others = alive(Project).filter(organization=organization)
-        project = others.exclude(slug=VERIFY_PROJECT).first()
+        project = others.exclude(slug=VERIFY_PROJECT).exclude(name=VERIFY_PROJECT).first()
     if project is None:
         project = Project.objects.create(organization=organization, name=name, platform="other")
         say(f'created the project "{name}"')
@@ -121,11 +122,11 @@ def ensure_token(admin):
         return say("created no token: GLITCHTIP_API_TOKEN is not set in .env")
     if not 32 <= len(value) <= 64:
         return say("created no token: GLITCHTIP_API_TOKEN must have 32 to 64 characters")
-    # Compared here and not in the query: a failed statement is kept in PostgreSQL's log.
-    for token in APIToken.objects.filter(label=TOKEN_LABEL):
-        if token.token == value and token.user_id == admin.pk:
-            return
-        token.delete()
+    ours = APIToken.objects.filter(label=TOKEN_LABEL)
+    kept = next((token for token in ours if token.token == value and token.user_id == admin.pk), None)
+    ours.exclude(pk=kept and kept.pk).delete()
+    if kept:
+        return
     token = APIToken(user=admin, label=TOKEN_LABEL, token=value, scopes=0)
     token.save()
     token.add_permissions(TOKEN_SCOPES)
