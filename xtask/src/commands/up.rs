@@ -18,9 +18,13 @@ use crate::terminal::{self, LiveLines, say};
 
 pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Result<Outcome> {
     let lock = Lock::acquire(project)?;
+    let had_env_file = project.env_file().exists();
     setup::ensure_env_file(project)?;
     let docker = Docker::new(project, verbose)?;
     let stack = Stack::read(&docker)?;
+    if !had_env_file {
+        mention_older_data(&docker, &stack.config)?;
+    }
     if options.pull {
         docker.stream_progress(docker.compose().args(["pull", "--ignore-buildable"]), &lock)?;
     } else if stack.is_up_to_date(&docker)? {
@@ -34,6 +38,19 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Resul
     stack.converge(&docker, &lock, &[], &everything, Duration::from_secs(options.wait.timeout))?;
     print_endpoints(&stack.config)?;
     Ok(Outcome::Done)
+}
+
+/// A new `.env` beside data that knows other passwords is the classic way to lock oneself out.
+fn mention_older_data(docker: &Docker, config: &Config) -> anyhow::Result<()> {
+    let volumes = docker.start_names(&["volume", "ls"], "{{.Name}}", &config.name)?.finish()?;
+    if !volumes.is_empty() {
+        say!(
+            "there is data from before this .env, in {}: this start gives the databases the new passwords; \
+             nothing is lost but sessions, and the applications keep the logins that they have",
+            volumes.lines().collect::<Vec<_>>().join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// What should run, and what does.

@@ -49,6 +49,12 @@ fn the_whole_story_from_nothing_to_nothing() {
     checkout.xtask(&["up"]).success();
     assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
 
+    // .env is lost, the volume is not.
+    std::fs::remove_file(checkout.path(".env")).unwrap();
+    checkout.xtask(&["up"]).success().says("there is data from before this .env");
+    each_application_reaches_its_own_database_alone(&checkout);
+    assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
+
     // Clean asks, and nobody answers.
     checkout.xtask(&["clean"]).code(1).says("--yes");
     assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
