@@ -1,5 +1,7 @@
 //! The whole command line and its help, nothing else.
 
+use std::path::PathBuf;
+
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
@@ -16,7 +18,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 not done, 2 wrong usage";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 not done, 2 wrong usage, 3 no right to change the hosts file";
 
 impl Cli {
     /// Reads the command line; a service that is none of `services` is wrong usage, with a suggestion.
@@ -50,6 +52,12 @@ pub enum Command {
     Status(Status),
     /// Delete this project's containers, network and volumes, after asking; keep .env
     Clean(Clean),
+    /// Let the hostnames in .env lead to this machine, by a block in the hosts file
+    #[command(after_help = EXIT_CODES)]
+    Hosts(Hosts),
+    /// The step of `hosts` that runs elevated: put the block for NAMES in, or take it out if there are none
+    #[command(hide = true)]
+    HostsAsRoot(HostsAsRoot),
     /// Run every check: format, lints, tests, then the tests that start containers
     Ci(Ci),
 }
@@ -107,6 +115,32 @@ pub struct Clean {
     /// Do not ask; needed without a terminal
     #[arg(long)]
     pub yes: bool,
+}
+
+#[derive(Args)]
+pub struct Hosts {
+    /// Take our block out again
+    #[arg(long)]
+    pub remove: bool,
+    /// Change nothing; say what the file and the resolver say, exit 0 if the hostnames lead here
+    #[arg(long, conflicts_with = "remove")]
+    pub check: bool,
+    /// Print the block, for those who edit by hand
+    #[arg(long, conflicts_with_all = ["remove", "check", "file"])]
+    pub print: bool,
+    /// Work on another file than the system's
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// Do not ask; needed without a terminal
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Args)]
+pub struct HostsAsRoot {
+    #[arg(long, value_name = "PATH")]
+    pub file: PathBuf,
+    pub names: Vec<String>,
 }
 
 #[derive(Args)]

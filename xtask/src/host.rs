@@ -1,12 +1,18 @@
 //! The only module that changes this machine: files in the checkout, randomness, ports.
 
+pub mod elevation;
+pub mod hosts_file;
+
+use std::env;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::path::Path;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use rand::distr::{Alphanumeric, SampleString};
@@ -15,6 +21,7 @@ use signal_hook::flag;
 use tempfile::NamedTempFile;
 
 use crate::formats::env::Secret;
+use crate::formats::platform::Platform;
 use crate::project::Project;
 use crate::terminal::say;
 
@@ -107,8 +114,8 @@ impl Lock {
 
 /// Whether a program is to be found on `PATH`.
 pub fn is_on_path(program: &str) -> bool {
-    let name = format!("{program}{}", std::env::consts::EXE_SUFFIX);
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(&name).is_file()))
+    let name = format!("{program}{}", env::consts::EXE_SUFFIX);
+    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(&name).is_file()))
 }
 
 /// Seconds since 1970.
@@ -140,4 +147,41 @@ pub fn catch_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
 
 pub fn is_interrupted(flag: &AtomicBool) -> bool {
     flag.load(Ordering::Relaxed)
+}
+
+/// The system that we run on.
+pub fn platform() -> Platform {
+    let kernel_release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Platform::of(env::consts::OS, &kernel_release)
+}
+
+/// Where this user's programs keep what should outlive a checkout.
+///
+/// # Errors
+/// When the user has no home.
+pub fn state_folder() -> anyhow::Result<PathBuf> {
+    let variable = if cfg!(windows) { "LOCALAPPDATA" } else { "XDG_STATE_HOME" };
+    let folder = env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let folder = folder.or_else(|| env::home_dir().map(|home| home.join(".local/state")));
+    Ok(folder.context("there is no home folder; set HOME")?.join("analytics-xtask"))
+}
+
+/// What the system's resolver answers for each hostname: nothing for one that it does not know, or not
+/// within `patience`.
+pub fn resolve(hostnames: impl Iterator<Item = String>, patience: Duration) -> Vec<Vec<IpAddr>> {
+    let deadline = Instant::now() + patience;
+    let questions = hostnames.map(|hostname| {
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let answers = (hostname, 0).to_socket_addrs().map(|answers| answers.map(|answer| answer.ip()));
+            let mut addresses: Vec<IpAddr> = answers.map(Iterator::collect).unwrap_or_default();
+            addresses.sort();
+            addresses.dedup();
+            let _ = sender.send(addresses);
+        });
+        receiver
+    });
+    let questions: Vec<_> = questions.collect();
+    let left = || deadline.saturating_duration_since(Instant::now());
+    questions.iter().map(|receiver| receiver.recv_timeout(left()).unwrap_or_default()).collect()
 }

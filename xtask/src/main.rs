@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use cli::{Cli, Command};
 use commands::Outcome;
 use docker::Docker;
+use host::elevation::Refused;
 use project::Project;
 use terminal::say;
 
@@ -24,14 +25,19 @@ fn main() -> ExitCode {
     let project = Project::discover();
     let services = project.as_ref().map(Project::service_names).unwrap_or_default();
     let cli = Cli::parse_with_services(&services);
-    match project.and_then(|project| run(&cli, &project)) {
+    let result = match &cli.command {
+        // Root runs this wherever sudo starts it.
+        Command::HostsAsRoot(options) => commands::hosts::run_as_root(options),
+        _ => project.and_then(|project| run(&cli, &project)),
+    };
+    match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::NotDone) => ExitCode::FAILURE,
         // Whoever reads our output has seen enough (`| head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say!("{}error:{} {error:#}", terminal::RED, terminal::RESET);
-            ExitCode::FAILURE
+            if error.is::<Refused>() { ExitCode::from(3) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -46,6 +52,8 @@ fn run(cli: &Cli, project: &Project) -> anyhow::Result<Outcome> {
         Command::Logs(options) => commands::logs::run(&docker()?, options),
         Command::Status(options) => commands::status::run(&docker()?, options),
         Command::Clean(options) => commands::clean::run(project, &docker()?, options),
+        Command::Hosts(options) => commands::hosts::run(project, options),
+        Command::HostsAsRoot(options) => commands::hosts::run_as_root(options),
         Command::Ci(options) => commands::ci::run(project, cli.verbose, options),
     }
 }

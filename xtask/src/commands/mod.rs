@@ -3,6 +3,7 @@
 pub mod ci;
 pub mod clean;
 pub mod down;
+pub mod hosts;
 pub mod logs;
 pub mod restart;
 pub mod setup;

@@ -4,4 +4,6 @@ pub mod compose;
 pub mod containers;
 pub mod engine;
 pub mod env;
+pub mod hosts;
+pub mod platform;
 pub mod render;

@@ -1,5 +1,7 @@
 //! Numbers, times and tables as people read them.
 
+use core::time::Duration;
+
 /// Bytes as MiB or GiB.
 pub fn render_bytes(bytes: u64) -> String {
     const MIB: f64 = 1024.0 * 1024.0;
@@ -38,6 +40,23 @@ pub fn render_table(rows: &[Vec<String>]) -> String {
     table
 }
 
+/// A time since 1970 as a name for a file, sorted as time goes: `2026-11-22T170911.000042Z`.
+pub fn render_timestamp(time: Duration) -> String {
+    let (days, second) = (time.as_secs() / 86_400, time.as_secs() % 86_400);
+    // The civil calendar in eras of 400 years that begin in March.
+    let days = days + 719_468;
+    let day = days % 146_097;
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day_of_month = day - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = days / 146_097 * 400 + year + next_year;
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let micros = time.subsec_micros();
+    format!("{year}-{month:02}-{day_of_month:02}T{hour:02}{minute:02}{second:02}.{micros:06}Z")
+}
+
 /// Seconds since 1970 of an RFC 3339 time in UTC, fractions dropped: `2026-11-22T17:09:11.5Z`.
 pub fn parse_timestamp(text: &str) -> Option<u64> {
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u64>().ok();
@@ -71,6 +90,15 @@ mod tests {
         assert_eq!(parse_timestamp("2026-11-22T17:09:11Z"), Some(1_795_367_351));
         assert_eq!(parse_timestamp("0001-01-01T00:00:00Z"), None);
         assert_eq!(parse_timestamp(""), None);
+    }
+
+    #[test]
+    fn names_files_by_their_time() {
+        assert_eq!(render_timestamp(Duration::from_micros(42)), "1970-01-01T000000.000042Z");
+        for time in ["1999-12-31T23:59:59Z", "2000-02-29T00:00:00Z", "2026-11-22T17:09:11Z", "2100-03-01T12:00:01Z"] {
+            let name = render_timestamp(Duration::from_secs(parse_timestamp(time).unwrap()));
+            assert_eq!(name, time.replace(':', "").replace('Z', ".000000Z"));
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ fn wrong_usage_gets_a_suggestion_and_exit_code_2() {
 #[test]
 fn help_names_every_command_on_stdout() {
     let help = Checkout::new().xtask(&["--help"]).success().stdout;
-    for command in ["setup", "up", "down", "restart", "logs", "status", "clean", "ci"] {
+    for command in ["setup", "up", "down", "restart", "logs", "status", "clean", "hosts", "ci"] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "no {command} in\n{help}");
     }
 }
