@@ -34,6 +34,8 @@ pub fn run(command: &[String], platform: Platform) -> anyhow::Result<()> {
     let distribution = env::var("WSL_DISTRO_NAME").ok();
     let words = platform.elevated(command, terminal::is_interactive(), distribution.as_deref());
     say!("this needs more rights; running {}", render_command(&words));
+    // Ctrl-C at its question is for sudo, which has the terminal to put right.
+    let _interrupted = super::catch_interrupt()?;
     // Not `cmd!`: sudo asks on our terminal.
     let output = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
     match output {
