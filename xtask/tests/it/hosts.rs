@@ -227,6 +227,7 @@ fn two_and_eight_writers_lose_nothing_and_readers_see_whole_files() {
                 }
                 reads
             });
+            let ends_the_reader = SetOnDrop(&done);
             for round in 0..200 {
                 let actions: [&[&str]; 2] = [&["--yes"], &["--yes", "--remove"]];
                 let children: Vec<Child> = (0..processes).map(|n| machine.start(actions[n % 2])).collect();
@@ -239,11 +240,20 @@ fn two_and_eight_writers_lose_nothing_and_readers_see_whole_files() {
                 assert!([0, 1].contains(&text.matches(BLOCK).count()), "{text}");
                 assert_eq!(text.replace(BLOCK, ""), "127.0.0.1 localhost\n".to_owned() + &users);
             }
-            done.store(true, Ordering::Relaxed);
+            drop(ends_the_reader);
             assert!(reader.join().unwrap() > 200);
         });
         assert!(machine.copies().len() <= 5, "{:?}", machine.copies());
         assert_eq!(machine.names_in_folder(), ["hosts"]);
+    }
+}
+
+/// Also when an assertion fails.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
