@@ -136,6 +136,13 @@ pub fn check(project: &Project, file: Option<&Path>, patience: Duration) -> anyh
     Ok(Check { hostnames: hostnames.collect(), path })
 }
 
+/// Says that the hostnames do not lead here, if so. A slow resolver must not keep anyone waiting.
+pub fn mention(project: &Project) {
+    if !check(project, None, Duration::from_millis(300)).is_ok_and(|check| check.leads_here()) {
+        say!("the hostnames in .env do not lead here yet; `cargo xtask hosts` makes them");
+    }
+}
+
 impl Check {
     /// Whether all hostnames do.
     pub fn leads_here(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::cli;
-use crate::commands::{Outcome, setup};
+use crate::commands::{Outcome, hosts, setup};
 use crate::diagnosis;
 use crate::docker::{Change, Docker};
 use crate::formats::compose::{self, Config};
@@ -30,6 +30,7 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Resul
     } else if stack.is_up_to_date(&docker)? {
         say!("everything runs already, with this configuration");
         print_endpoints(&stack.config)?;
+        hosts::mention(project);
         return Ok(Outcome::Done);
     } else {
         ensure_images(&docker, &stack.config, &lock)?;
@@ -37,6 +38,7 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Resul
     let everything = stack.config.services.keys().cloned().collect();
     stack.converge(&docker, &lock, &[], &everything, Duration::from_secs(options.wait.timeout))?;
     print_endpoints(&stack.config)?;
+    hosts::mention(project);
     Ok(Outcome::Done)
 }
 
