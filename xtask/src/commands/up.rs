@@ -110,8 +110,7 @@ impl Stack {
         let begin = Instant::now();
         let interrupted = host::catch_interrupt()?;
         let events = docker.events(&self.config.name)?;
-        let command =
-            docker.compose().args(["--progress", "plain", "up", "--detach", "--remove-orphans"]).args(arguments);
+        let command = docker.compose().args(["--progress", "plain", "up", "--detach"]).args(arguments);
         let mut change = Some(docker.start_watched_change(command, lock, &events)?);
         let mut lines = LiveLines::new();
         let mut reached = BTreeMap::new();

@@ -12,7 +12,11 @@ fn the_whole_story_from_nothing_to_nothing() {
     let checkout = Checkout::with_stack();
 
     // From nothing to endpoints in one command; they alone are on stdout.
-    let up = checkout.xtask(&["up"]).success().says("made deploy/analytics/.env").says("all 9 services are ready")
+    let up = checkout
+        .xtask(&["up"])
+        .success()
+        .says("made deploy/analytics/.env")
+        .says("all 9 services are ready")
         .says("cargo xtask hosts");
     let urls = [checkout.umami_port, checkout.glitchtip_port].map(|port| format!("http://localhost:{port}"));
     for url in &urls {
