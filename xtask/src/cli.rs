@@ -50,6 +50,8 @@ pub enum Command {
     Logs(Logs),
     /// Show each service's state, health, uptime, memory, image and URL
     Status(Status),
+    /// Prove that events arrive: send some, read them back, name the hop that lost one
+    Verify(Verify),
     /// Delete this project's containers, network and volumes, after asking; keep .env
     Clean(Clean),
     /// Let the hostnames in .env lead to this machine, by a block in the hosts file
@@ -105,6 +107,13 @@ pub struct Logs {
 
 #[derive(Args)]
 pub struct Status {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Verify {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,

@@ -373,7 +373,8 @@ impl Drop for Events {
     }
 }
 
-fn stderr_of(error: &anyhow::Error) -> String {
+/// What a docker command that failed said, else what went wrong with it.
+pub fn stderr_of(error: &anyhow::Error) -> String {
     error.downcast_ref::<Failure>().map_or_else(|| format!("{error:#}"), |failure| failure.stderr.clone())
 }
 

@@ -7,9 +7,12 @@ mod commands;
 mod diagnosis;
 mod docker;
 mod formats;
+mod glitchtip;
 mod host;
+mod http;
 mod project;
 mod terminal;
+mod umami;
 
 use std::io;
 use std::process::ExitCode;
@@ -51,6 +54,7 @@ fn run(cli: &Cli, project: &Project) -> anyhow::Result<Outcome> {
         Command::Restart(options) => commands::restart::run(project, cli.verbose, options),
         Command::Logs(options) => commands::logs::run(&docker()?, options),
         Command::Status(options) => commands::status::run(&docker()?, options),
+        Command::Verify(options) => commands::verify::run(project, &docker()?, options),
         Command::Clean(options) => commands::clean::run(project, &docker()?, options),
         Command::Hosts(options) => commands::hosts::run(project, options),
         Command::HostsAsRoot(options) => commands::hosts::run_as_root(options),

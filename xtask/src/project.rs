@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::formats::env::{self, Assignment};
 use crate::host;
@@ -78,6 +78,29 @@ impl Project {
         let path = self.env_file();
         let text = host::read_text(&path)?.unwrap_or_default();
         env::parse(&text).with_context(|| format!("{} cannot be read; mend that line and repeat", self.display(&path)))
+    }
+
+    /// What `.env` sets a variable to, else what the template does.
+    ///
+    /// # Errors
+    /// When `.env` cannot be read, and for a placeholder that nobody replaced.
+    pub fn setting(&self, key: &str) -> anyhow::Result<String> {
+        let path = self.env_file();
+        let text = host::read_text(&path)?.unwrap_or_default();
+        let value = env::value_of(&text, key).with_context(|| self.display(&path))?;
+        let value = match value.filter(|value| !value.is_empty()) {
+            Some(value) => value,
+            None => {
+                let template = host::read_text(&self.env_template())?.unwrap_or_default();
+                let mut known =
+                    env::template_variables(&template).with_context(|| self.display(&self.env_template()))?;
+                known.remove(key).unwrap_or_default()
+            }
+        };
+        if env::is_placeholder(&value) {
+            bail!("{} has no {key} yet; `cargo xtask up` makes one", self.display(&path));
+        }
+        Ok(value)
     }
 
     /// `path` as a user in the root of the checkout would type it.

@@ -9,6 +9,7 @@ pub mod restart;
 pub mod setup;
 pub mod status;
 pub mod up;
+pub mod verify;
 
 /// How a command that ran to its end went. `main` turns it into the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

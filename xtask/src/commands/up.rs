@@ -29,16 +29,23 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Resul
         docker.stream_progress(docker.compose().args(["pull", "--ignore-buildable"]), &lock)?;
     } else if stack.is_up_to_date(&docker)? {
         say!("everything runs already, with this configuration");
-        print_endpoints(&stack.config)?;
-        hosts::mention(project);
-        return Ok(Outcome::Done);
+        return finish(project, &stack.config);
     } else {
         ensure_images(&docker, &stack.config, &lock)?;
     }
     let everything = stack.config.services.keys().cloned().collect();
     stack.converge(&docker, &lock, &[], &everything, Duration::from_secs(options.wait.timeout))?;
-    print_endpoints(&stack.config)?;
+    finish(project, &stack.config)
+}
+
+fn finish(project: &Project, config: &Config) -> anyhow::Result<Outcome> {
+    print_endpoints(config)?;
     hosts::mention(project);
+    say!(
+        "the users are admin in Umami and ADMIN_EMAIL in GlitchTip; the passwords are in {}\n\
+         next: `cargo xtask verify` proves that events arrive",
+        project.display(&project.env_file())
+    );
     Ok(Outcome::Done)
 }
 

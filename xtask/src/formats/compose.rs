@@ -53,6 +53,15 @@ impl Config {
         })
     }
 
+    /// The URL at which a service answers on this machine.
+    ///
+    /// # Errors
+    /// When the configuration publishes no port of it.
+    pub fn endpoint(&self, service: &str) -> anyhow::Result<String> {
+        let endpoint = self.endpoints().into_iter().find(|(name, _)| *name == service);
+        Ok(endpoint.with_context(|| format!("the compose file publishes no port of {service}"))?.1)
+    }
+
     /// Each service with a published port, and the URL at which it answers on this machine.
     pub fn endpoints(&self) -> Vec<(&str, String)> {
         let url = |port: &Port| {

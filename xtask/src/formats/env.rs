@@ -62,8 +62,13 @@ pub struct Assignment {
 
 impl Assignment {
     pub fn is_placeholder(&self) -> bool {
-        self.value.starts_with(PLACEHOLDER)
+        is_placeholder(&self.value)
     }
+}
+
+/// Whether a value still asks to be replaced.
+pub fn is_placeholder(value: &str) -> bool {
+    value.starts_with(PLACEHOLDER)
 }
 
 /// Whether a template's value is a placeholder for a secret; a UUID is made too, but is none.

@@ -7,3 +7,4 @@ pub mod env;
 pub mod hosts;
 pub mod platform;
 pub mod render;
+pub mod verification;

@@ -96,6 +96,14 @@ impl Checkout {
         fs::write(self.path(name), text).unwrap();
     }
 
+    /// Changes a file of the stack's folder; what is replaced must be there.
+    #[track_caller]
+    pub fn replace(&self, name: &str, from: &str, to: &str) {
+        let text = self.read(name);
+        assert!(text.contains(from), "{name} has no {from:?}");
+        self.write(name, &text.replace(from, to));
+    }
+
     /// What `.env` sets a variable to.
     #[track_caller]
     pub fn variable(&self, key: &str) -> String {

@@ -5,6 +5,7 @@
 mod artifacts;
 mod checkout;
 mod cli;
+mod events;
 #[cfg(unix)]
 mod hosts;
 mod setup;
