@@ -50,6 +50,8 @@ pub enum Command {
     Logs(Logs),
     /// Show each service's state, health, uptime, memory, image and URL
     Status(Status),
+    /// Print what the website's code needs: tracking snippet, website id, DSN; nothing secret
+    Connect(Connect),
     /// Prove that events arrive: send some, read them back, name the hop that lost one
     Verify(Verify),
     /// Delete this project's containers, network and volumes, after asking; keep .env
@@ -110,6 +112,20 @@ pub struct Status {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Connect {
+    /// Text with examples, KEY=value lines for an env file, or one JSON object
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Format {
+    Text,
+    Env,
+    Json,
 }
 
 #[derive(Args)]

@@ -54,6 +54,7 @@ fn run(cli: &Cli, project: &Project) -> anyhow::Result<Outcome> {
         Command::Restart(options) => commands::restart::run(project, cli.verbose, options),
         Command::Logs(options) => commands::logs::run(&docker()?, options),
         Command::Status(options) => commands::status::run(&docker()?, options),
+        Command::Connect(options) => commands::connect::run(project, &docker()?, options),
         Command::Verify(options) => commands::verify::run(project, &docker()?, options),
         Command::Clean(options) => commands::clean::run(project, &docker()?, options),
         Command::Hosts(options) => commands::hosts::run(project, options),

@@ -2,6 +2,7 @@
 
 pub mod ci;
 pub mod clean;
+pub mod connect;
 pub mod down;
 pub mod hosts;
 pub mod logs;

@@ -43,7 +43,7 @@ fn finish(project: &Project, config: &Config) -> anyhow::Result<Outcome> {
     hosts::mention(project);
     say!(
         "the users are admin in Umami and ADMIN_EMAIL in GlitchTip; the passwords are in {}\n\
-         next: `cargo xtask verify` proves that events arrive",
+         next: `cargo xtask verify` proves that events arrive, `cargo xtask connect` prints what the website needs",
         project.display(&project.env_file())
     );
     Ok(Outcome::Done)

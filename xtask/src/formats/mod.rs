@@ -1,6 +1,7 @@
 //! Text in, text out. Nothing here touches a file, a clock, the environment, randomness or a process.
 
 pub mod compose;
+pub mod connection;
 pub mod containers;
 pub mod engine;
 pub mod env;

@@ -1,4 +1,4 @@
-//! Accounts and `verify` on a real engine, from the stand-in images.
+//! Accounts, `connect` and `verify` on a real engine, from the stand-in images.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,6 +15,10 @@ const VERIFICATION_SITE: &str = "ca5cade0-7e57-4e57-8e57-ca5cade07e57";
 fn from_no_account_to_an_event_that_arrives() {
     let checkout = Checkout::with_stack();
     checkout.xtask(&["setup"]).success();
+    // One hostname that leads nowhere, one that leads here.
+    checkout.replace(".env", "UMAMI_HOSTNAME=analytics.local", "UMAMI_HOSTNAME=analytics.invalid");
+    let domain = format!("http://127.0.0.1:{}", checkout.glitchtip_port);
+    checkout.replace(".env", "GLITCHTIP_DOMAIN=http://errors.local:3002", &format!("GLITCHTIP_DOMAIN={domain}"));
     let secrets = ["UMAMI_ADMIN_PASSWORD", "GLITCHTIP_ADMIN_PASSWORD", "GLITCHTIP_API_TOKEN"];
     let secrets = secrets.map(|key| checkout.variable(key));
 
@@ -22,13 +26,26 @@ fn from_no_account_to_an_event_that_arrives() {
     let up = up.success().says("the passwords are in deploy/analytics/.env").says("cargo xtask verify");
     assert_eq!(answers, [401], "each answer to admin/umami, from the first one on");
 
+    let env = checkout.xtask(&["connect", "--format", "env"]).success().says("analytics.invalid does not resolve");
+    let site = checkout.variable("UMAMI_WEBSITE_ID");
+    let lines: Vec<&str> = env.stdout.lines().collect();
+    let script = format!("UMAMI_SCRIPT_URL=http://localhost:{}/script.js", checkout.umami_port);
+    assert_eq!(lines[..2], [script, format!("UMAMI_WEBSITE_ID={site}")]);
+    let dsn = lines[2].strip_prefix("SENTRY_DSN=http://").unwrap();
+    assert!(dsn.contains(&format!("@127.0.0.1:{}/", checkout.glitchtip_port)), "{dsn}");
+    let text = checkout.xtask(&["connect"]).success().stdout;
+    assert!(text.contains(&format!("data-website-id=\"{site}\"")) && text.contains(dsn), "{text}");
+    let json = checkout.xtask(&["connect", "--format", "json"]).success().stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["glitchtip"]["project"], "website");
+
     let report = checkout.xtask(&["verify", "--json"]).success().stdout;
     let parsed: Value = serde_json::from_str(&report).unwrap();
     assert!(parsed["seconds"].as_f64().unwrap() < 8.0, "{report}");
     let steps = parsed["steps"].as_array().unwrap();
     assert!(steps.len() > 10 && steps.iter().all(|step| step["result"] == "passed"), "{report}");
     for secret in &secrets {
-        for output in [&up.stderr, &up.stdout, &report] {
+        for output in [&up.stderr, &up.stdout, &env.stdout, &text, &report] {
             assert!(!output.contains(secret.as_str()), "a secret was printed");
         }
     }
@@ -110,6 +127,7 @@ fn a_lost_event_is_traced_to_the_hop_that_lost_it() {
     for part in ["umami", "glitchtip"] {
         assert_fails(&lost, part, "nothing answers at http://localhost:");
     }
+    checkout.xtask(&["connect"]).code(1).says("start the stack with `cargo xtask up`");
 }
 
 /// Asserts that some step of `part` has failed with `why` below it.
