@@ -525,8 +525,8 @@ fn a_full_disk_leaves_the_file_untouched() {
     let machine = Machine::new(USERS);
     let script = r#"
         mount -t tmpfs -o size=64k tmpfs "$D"
-        # Whole pages, so that one more byte needs space.
-        { head -c 8191 /dev/zero | tr '\0' x; echo; } > before
+        # The first bytes of the block find a place in the last page, the others do not.
+        { head -c 8149 /dev/zero | tr '\0' x; echo; } > before
         cp before "$D/hosts"; cp before "$D/mounted"
         cat /dev/zero > "$D/filler" 2>/dev/null || true
         # A mount point is written in place, which is undone.
