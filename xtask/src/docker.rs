@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::formats::compose::Config;
+use crate::formats::compose::{self, Config, Variables};
 use crate::formats::containers::{self, Container};
+use crate::formats::doctor::{self, Engine};
 use crate::formats::{engine, env};
 use crate::host::{self, Lock};
 use crate::project::Project;
@@ -245,6 +246,27 @@ impl Docker {
         self.start(self.docker().args(list).args(["--filter", &filter, "--format", format]))
     }
 
+    /// The variables of `.env` by which each service can be changed; none where Compose cannot say.
+    pub fn variables(&self) -> BTreeMap<String, Variables> {
+        let yaml = self.read(self.compose().args(["config", "--no-interpolate"]));
+        yaml.map(|yaml| compose::parse_variables(&yaml)).unwrap_or_default()
+    }
+
+    /// Every container, network and volume of the engine, with what their labels say of their owner.
+    pub fn everything(&self) -> anyhow::Result<Engine> {
+        let containers = self.start(self.docker().args(["ps", "--all", "--format", doctor::CONTAINER_FORMAT]))?;
+        let networks = self.start(self.docker().args(["network", "ls", "--format", doctor::THING_FORMAT]))?;
+        let volumes = self.start(self.docker().args(["volume", "ls", "--format", doctor::THING_FORMAT]))?;
+        let context =
+            self.start(self.docker().args(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]))?;
+        Ok(Engine {
+            address: context.finish().unwrap_or_default().trim().to_owned(),
+            containers: doctor::parse_things(&containers.finish()?),
+            networks: doctor::parse_things(&networks.finish()?),
+            volumes: doctor::parse_things(&volumes.finish()?),
+        })
+    }
+
     /// How much each volume of the engine holds, as it states it.
     pub fn volume_sizes(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let format = "{{range .Volumes}}{{.Name}} {{.Size}}\n{{end}}";
@@ -253,9 +275,10 @@ impl Docker {
         Ok(pairs.map(|(name, size)| (name.to_owned(), size.to_owned())).collect())
     }
 
-    /// The last lines that a container printed, stdout and stderr together, without secrets.
-    pub fn logs(&self, container: &str, lines: &str) -> anyhow::Result<String> {
-        let cmd = self.docker().args(["logs", "--tail", lines, container]);
+    /// The last lines that a container printed since a time (empty: ever), stdout and stderr together,
+    /// without secrets.
+    pub fn logs(&self, container: &str, lines: &str, since: &str) -> anyhow::Result<String> {
+        let cmd = self.docker().args(["logs", "--tail", lines, "--since", since, container]);
         let output = Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)?;
         let text = [output.stdout, output.stderr].concat();
         Ok(self.redact(&String::from_utf8_lossy(&text)))

@@ -2,6 +2,7 @@
 
 pub mod elevation;
 pub mod hosts_file;
+pub mod ports;
 
 use std::env;
 use std::fs::{self, File, TryLockError};
@@ -136,6 +137,19 @@ pub fn ensure_private(path: &Path) -> anyhow::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether users other than the owner may read a file; `None` if it is not there. Yes where the system has
+/// no such modes, or containers see its files through a VM.
+pub fn is_readable_for_all(path: &Path) -> Option<bool> {
+    let metadata = fs::metadata(path).ok()?;
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        Some(metadata.permissions().mode() & 0o004 != 0)
+    }
+    #[cfg(not(target_os = "linux"))]
+    Some(metadata.is_file())
 }
 
 /// From now on Ctrl-C does not end us; children in the foreground get it as before.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 
 use crate::cli;
-use crate::commands::Outcome;
+use crate::commands::{Outcome, doctor};
 use crate::docker::Docker;
 use crate::host::Lock;
 use crate::project::Project;
@@ -15,6 +15,7 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::
     let lock = Lock::acquire(project)?;
     docker.check_engine()?;
     let config = docker.config()?;
+    doctor::ensure_ours(project, docker, &config)?;
     let found = Found::look(docker, &config.name)?;
     if found.is_empty() {
         say!("there is nothing to delete in the project {}", config.name);

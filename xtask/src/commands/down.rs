@@ -1,6 +1,6 @@
 //! `down`: stops and removes the containers and the network. Never touches a volume.
 
-use crate::commands::Outcome;
+use crate::commands::{Outcome, doctor};
 use crate::docker::Docker;
 use crate::host::Lock;
 use crate::project::Project;
@@ -10,6 +10,7 @@ pub fn run(project: &Project, docker: &Docker) -> anyhow::Result<Outcome> {
     let lock = Lock::acquire(project)?;
     docker.check_engine()?;
     let config = docker.config()?;
+    doctor::ensure_ours(project, docker, &config)?;
     let containers = docker.containers(&config.name)?;
     if containers.is_empty() {
         say!("nothing runs; the data, if there is any, is where it was");

@@ -3,6 +3,7 @@
 pub mod ci;
 pub mod clean;
 pub mod connect;
+pub mod doctor;
 pub mod down;
 pub mod hosts;
 pub mod logs;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli;
 use crate::commands::up::{self, Stack};
-use crate::commands::{Outcome, setup};
+use crate::commands::{Outcome, doctor, setup};
 use crate::docker::Docker;
 use crate::formats::compose::Config;
 use crate::host::Lock;
@@ -22,6 +22,7 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Restart) -> anyhow::
     };
     let mut arguments = vec!["--force-recreate"];
     arguments.extend(options.services.iter().map(String::as_str));
+    doctor::preflight(project, &docker, &stack.config)?;
     up::ensure_images(&docker, &stack.config, &lock)?;
     stack.converge(&docker, &lock, &arguments, &awaited, Duration::from_secs(options.wait.timeout))?;
     up::print_endpoints(&stack.config)?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::cli;
-use crate::commands::{Outcome, hosts, setup};
+use crate::commands::{Outcome, doctor, hosts, setup};
 use crate::diagnosis;
 use crate::docker::{Change, Docker};
 use crate::formats::compose::{self, Config};
@@ -25,11 +25,15 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Resul
     if !had_env_file {
         mention_older_data(&docker, &stack.config)?;
     }
-    if options.pull {
-        docker.stream_progress(docker.compose().args(["pull", "--ignore-buildable"]), &lock)?;
-    } else if stack.is_up_to_date(&docker)? {
+    if !options.pull && stack.is_up_to_date(&docker)? {
         say!("everything runs already, with this configuration");
         return finish(project, &stack.config);
+    }
+    doctor::preflight(project, &docker, &stack.config)?;
+    if options.pull {
+        docker
+            .stream_progress(docker.compose().args(["pull", "--ignore-buildable"]), &lock)
+            .map_err(|error| diagnosis::explain_failure(&docker, &stack.config, error))?;
     } else {
         ensure_images(&docker, &stack.config, &lock)?;
     }
@@ -132,7 +136,7 @@ impl Stack {
 
             let failed = failed(&progress);
             if !failed.is_empty() {
-                diagnosis::print(docker, &containers, &failed, "")?;
+                diagnosis::print(docker, &self.config, &containers, &failed, "")?;
                 bail!("the stack did not become healthy: {} failed", names(&failed));
             }
             if host::is_interrupted(&interrupted) {
@@ -142,7 +146,7 @@ impl Stack {
             }
             if has_ended && let Some(Err(failure)) = change.take().map(Change::finish) {
                 let waiting = waiting(&progress);
-                diagnosis::print(docker, &containers, &waiting, &failure.stderr)?;
+                diagnosis::print(docker, &self.config, &containers, &waiting, &failure.stderr)?;
                 bail!("`docker compose up` ended with an error; the stack is not healthy");
             }
             let waiting = waiting(&progress);
@@ -158,7 +162,7 @@ impl Stack {
             }
             let left = timeout.saturating_sub(begin.elapsed());
             if left.is_zero() {
-                diagnosis::print(docker, &containers, &waiting, "")?;
+                diagnosis::print(docker, &self.config, &containers, &waiting, "")?;
                 bail!(
                     "after {} s not ready: {}; wait longer with `cargo xtask up --timeout {}`",
                     timeout.as_secs(),
@@ -225,7 +229,9 @@ pub fn ensure_images(docker: &Docker, config: &Config, lock: &Lock) -> anyhow::R
     if lacking.is_empty() {
         return Ok(());
     }
-    docker.stream_progress(docker.compose().args(["pull", "--ignore-buildable"]).args(lacking), lock)
+    docker
+        .stream_progress(docker.compose().args(["pull", "--ignore-buildable"]).args(lacking), lock)
+        .map_err(|error| diagnosis::explain_failure(docker, config, error))
 }
 
 /// The URLs that work on this machine, on stdout.

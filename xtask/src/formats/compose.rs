@@ -12,12 +12,31 @@ pub struct Config {
     /// The project's name; Compose labels everything that it makes with it.
     pub name: String,
     pub services: BTreeMap<String, Service>,
+    #[serde(default)]
+    pub networks: BTreeMap<String, Named>,
+    #[serde(default)]
+    pub volumes: BTreeMap<String, Named>,
+}
+
+/// A network or a volume.
+#[derive(Debug, Deserialize)]
+pub struct Named {
+    #[serde(default)]
+    pub name: String,
+    /// Whether it is somebody else's, which the stack only uses.
+    #[serde(default)]
+    pub external: bool,
 }
 
 #[derive(Debug, Deserialize)]
 pub struct Service {
     #[serde(default)]
     pub image: String,
+    pub container_name: Option<String>,
+    #[serde(default)]
+    mem_limit: serde_yaml::Value,
+    #[serde(default)]
+    pub volumes: Vec<Mount>,
     #[serde(default)]
     pub ports: Vec<Port>,
     #[serde(default)]
@@ -33,8 +52,24 @@ pub struct Port {
 }
 
 #[derive(Debug, Deserialize)]
+pub struct Mount {
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// A volume's key, or a path of this machine.
+    #[serde(default)]
+    pub source: String,
+}
+
+#[derive(Debug, Deserialize)]
 pub struct Dependency {
     pub condition: String,
+}
+
+impl Service {
+    /// Bytes; 0 is no limit.
+    pub fn memory_limit(&self) -> u64 {
+        self.mem_limit.as_u64().or_else(|| self.mem_limit.as_str()?.parse().ok()).unwrap_or(0)
+    }
 }
 
 impl Config {
@@ -75,10 +110,59 @@ impl Config {
     }
 }
 
+/// The variables of `.env` by which a service can be changed; empty where there is none.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Variables {
+    pub image: String,
+    pub limit: String,
+    pub port: String,
+}
+
+/// Reads `docker compose config --no-interpolate`, which leaves `${NAME:-default}` as it stands.
+pub fn parse_variables(yaml: &str) -> BTreeMap<String, Variables> {
+    #[derive(Deserialize)]
+    struct File {
+        services: BTreeMap<String, serde_yaml::Value>,
+    }
+    let name = |text: Option<&str>| {
+        // A port's own variable stands after the address's.
+        let after = text.and_then(|text| text.rsplit_once("${")).map_or("", |(_, after)| after);
+        after.split([':', '}', '?', '-']).next().unwrap_or_default().to_owned()
+    };
+    let variables = |service: &serde_yaml::Value| {
+        let port = &service["ports"][0];
+        Variables {
+            image: name(service["image"].as_str()),
+            limit: name(service["mem_limit"].as_str()),
+            port: name(port.as_str().or_else(|| port["published"].as_str())),
+        }
+    };
+    let file: Option<File> = serde_yaml::from_str(yaml).ok();
+    file.into_iter().flat_map(|file| file.services).map(|(name, service)| (name, variables(&service))).collect()
+}
+
 /// Reads `docker compose config --hash "*"`: a line a service, its name and the hash of its configuration.
 pub fn parse_hashes(text: &str) -> BTreeMap<String, String> {
     text.lines()
         .filter_map(|line| line.split_once(' '))
         .map(|(service, hash)| (service.to_owned(), hash.to_owned()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_the_variables_that_change_a_service() {
+        let yaml = "services:\n  umami:\n    image: ${UMAMI_IMAGE:-a/b:3}\n    mem_limit: ${UMAMI_MEMORY:-512M}\n    \
+                    ports: ['${BIND_ADDRESS:-127.0.0.1}:${UMAMI_PORT:-3001}:3000']\n  redis: {image: 'redis:7'}\n";
+        let variables = parse_variables(yaml);
+        let expected = ["UMAMI_IMAGE", "UMAMI_MEMORY", "UMAMI_PORT"].map(str::to_owned);
+        assert_eq!(
+            [&variables["umami"].image, &variables["umami"].limit, &variables["umami"].port],
+            expected.each_ref()
+        );
+        assert_eq!(variables["redis"], Variables::default());
+    }
 }

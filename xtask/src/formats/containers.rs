@@ -106,7 +106,7 @@ impl Container {
         let restarts = self.restart_count.saturating_sub(restarts_before);
         let health = self.state.health.as_ref().map(|health| health.status.as_str());
         match (self.state.status.as_str(), health) {
-            ("created", _) if self.state.error.is_empty() => Progress::Waiting("created"),
+            ("created", _) if self.state.error.is_empty() || same_run.is_some() => Progress::Waiting("created"),
             ("created", _) => Progress::Failed(Reason::NotStarted),
             ("exited", _) if is_one_shot && self.state.exit_code == 0 => Progress::Ready("done"),
             ("exited" | "dead", _) if same_run.is_some() => Progress::Waiting("stopped"),

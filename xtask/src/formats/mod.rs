@@ -3,6 +3,8 @@
 pub mod compose;
 pub mod connection;
 pub mod containers;
+pub mod diagnosis;
+pub mod doctor;
 pub mod engine;
 pub mod env;
 pub mod hosts;

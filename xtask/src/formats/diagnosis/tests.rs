@@ -1,0 +1,421 @@
+//! What engines and services really said, recorded 2026-11-22 unless a source is named: Engine 26.1.5,
+//! Compose 2.26.1, PostgreSQL 15.18, Redis 7.0, GlitchTip 5.2's and Umami 3.1's words.
+
+use super::*;
+
+/// How a record came about, who said it, what was said, and what must be in the cause and in the remedy.
+type Record = (&'static str, Speaker, &'static str, &'static str, &'static str);
+
+const RECORDS: &[Record] = &[
+    (
+        "a process that wants 200 MB under --memory 12m: State.OOMKilled, exit code 137",
+        Engine,
+        "OOMKilled: true",
+        "umami needs more memory than its limit of 64 MiB",
+        "UMAMI_MEMORY",
+    ),
+    (
+        "--memory 4m",
+        Engine,
+        "Error response from daemon: Minimum memory limit allowed is 6MB",
+        "below the 6MB",
+        "UMAMI_MEMORY",
+    ),
+    (
+        "postgres with --shm-size 16k",
+        Service,
+        "2026-11-22 17:38:17.870 UTC [30] FATAL:  could not resize shared memory segment \"/PostgreSQL.2491768648\" to 1048576 bytes: No space left on device\n\
+         2026-11-22 17:38:17.870 UTC [30] PANIC:  cannot abort transaction 1, it was already committed\nAborted\nchild process exited with exit code 134",
+        "shared memory",
+        "shm_size",
+    ),
+    (
+        "initdb on a tmpfs of 30 MB",
+        Service,
+        "performing post-bootstrap initialization ... 2026-11-22 17:36:42.402 UTC [30] FATAL:  could not write to file \"base/4/1247\": No space left on device\n\
+         child process exited with exit code 1\ninitdb: removing contents of data directory \"/var/lib/postgresql/data\"",
+        "is full",
+        "docker image prune",
+    ),
+    (
+        "redis with /data on a tmpfs of 64 KB: it stays up and refuses writes",
+        Service,
+        "1:M 22 Nov 2026 17:36:43.961 # Short write while writing to the AOF file: (nwritten=57344, expected=70053)",
+        "is full",
+        "docker image prune",
+    ),
+    (
+        "a process listens on the port",
+        Engine,
+        "driver failed programming external connectivity on endpoint d5-port (3c47e5d951ce329b586a9cb22203a91ee70df25f5448af5e84666d6a41ffabb7): \
+         Error starting userland proxy: listen tcp4 127.0.0.1:35001: bind: address already in use",
+        "port 35001 of this machine was taken in the meantime by nginx (pid 7)",
+        "UMAMI_PORT",
+    ),
+    (
+        "a container publishes the port",
+        Engine,
+        "driver failed programming external connectivity on endpoint d5-p2 (1efa52c6c6ae562eb881deb4b61632ac9a4f839348adf781bfafc20c702a00b4): \
+         Bind for 127.0.0.1:35002 failed: port is already allocated",
+        "port 35002",
+        "UMAMI_PORT",
+    ),
+    (
+        "Docker Desktop; quoted from docker/for-mac's threads, not run here",
+        Engine,
+        "Error response from daemon: Ports are not available: exposing port TCP 0.0.0.0:3001 -> 0.0.0.0:0: listen tcp 0.0.0.0:3001: bind: address already in use",
+        "port 3001",
+        "UMAMI_PORT",
+    ),
+    (
+        "-p 198.51.100.7:3001:80",
+        Engine,
+        "driver failed programming external connectivity on endpoint d5 (00): Error starting userland proxy: listen tcp4 198.51.100.7:3001: bind: cannot assign requested address",
+        "no address of this machine",
+        "BIND_ADDRESS",
+    ),
+    (
+        "a registry of our own with a manifest list for s390x alone",
+        Engine,
+        " umami Pulling \nno matching manifest for linux/amd64 in the manifest list entries",
+        "another processor architecture",
+        "docker image rm example/umami:3",
+    ),
+    (
+        "an arm64 program on amd64",
+        Service,
+        "exec /bin/app: exec format error",
+        "another processor architecture",
+        "UMAMI_IMAGE",
+    ),
+    (
+        "a registry of our own that answers 429 with Docker Hub's message",
+        Engine,
+        " umami Error toomanyrequests: You have reached your unauthenticated pull rate limit. https://www.docker.com/increase-rate-limit\n\
+         Error response from daemon: toomanyrequests: You have reached your unauthenticated pull rate limit. https://www.docker.com/increase-rate-limit",
+        "rate limit",
+        "docker login",
+    ),
+    (
+        "a registry of our own whose certificate ended in 2020",
+        Engine,
+        "Error response from daemon: Get \"https://192.0.2.2:35052/v2/\": tls: failed to verify certificate: x509: certificate has expired or is not yet valid: \
+         current time 2026-11-22T17:39:53Z is after 2020-02-01T00:00:00Z",
+        "at the engine's time, 2026-11-22T17:39:53Z",
+        "date --utc",
+    ),
+    (
+        "a registry of our own with a certificate nobody signed",
+        Engine,
+        "Error response from daemon: Get \"https://192.0.2.2:35051/v2/\": tls: failed to verify certificate: x509: certificate signed by unknown authority",
+        "does not trust the certificate",
+        "restart the engine",
+    ),
+    (
+        "no name service",
+        Engine,
+        " umami Pulling \n umami Error Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io on 10.255.255.53:53: no such host\n\
+         Error response from daemon: Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io on 10.255.255.53:53: no such host",
+        "does not reach the registry registry-1.docker.io",
+        "docker pull example/umami:3",
+    ),
+    (
+        "nothing listens",
+        Engine,
+        "Error response from daemon: Get \"http://127.0.0.1:9/v2/\": dial tcp 127.0.0.1:9: connect: connection refused",
+        "does not reach the registry 127.0.0.1:9",
+        "docker load",
+    ),
+    (
+        "moby/moby issue 50035 (Engine 28.1.1), not run here",
+        Engine,
+        "Error response from daemon: Get \"https://registry-1.docker.io/v2/\": net/http: TLS handshake timeout",
+        "does not reach the registry registry-1.docker.io",
+        "docker load",
+    ),
+    (
+        "a registry of our own that knows no image",
+        Engine,
+        " umami Pulling \n umami Error manifest unknown\nError response from daemon: manifest unknown",
+        "no image example/umami:3",
+        "UMAMI_IMAGE",
+    ),
+    (
+        "a registry of our own that answers 401",
+        Engine,
+        " umami Error unauthorized\nError response from daemon: unauthorized",
+        "no image example/umami:3",
+        "docker logout",
+    ),
+    (
+        "ghcr.io with old credentials: open-telemetry/opentelemetry-demo issue 1582, not run here",
+        Engine,
+        "Error response from daemon: Head \"https://ghcr.io/v2/open-feature/flagd/manifests/v0.10.1\": denied: denied",
+        "no image example/umami:3",
+        "docker logout",
+    ),
+    (
+        "a network with the bridge's own range",
+        Engine,
+        "failed to create network d5dup_n: Error response from daemon: Pool overlaps with other one on this address space",
+        "no free range",
+        "docker network prune",
+    ),
+    (
+        "a network of that name made by hand",
+        Engine,
+        "network d5-named-net was found but has incorrect label com.docker.compose.network set to \"\"",
+        "the name d5-named-net",
+        "cargo xtask doctor",
+    ),
+    (
+        "a container of that name made by hand",
+        Engine,
+        "Error response from daemon: Conflict. The container name \"/umami\" is already in use by container \"0123\". You have to remove (or rename) that container to be able to reuse that name.",
+        "the name umami",
+        "cargo xtask doctor",
+    ),
+    (
+        "no engine",
+        Engine,
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+        "stopped answering",
+        "cargo xtask doctor --fix",
+    ),
+    (
+        "PG_VERSION changed to 14 in a volume of 15",
+        Service,
+        "2026-11-22 17:39:50.214 UTC [1] FATAL:  database files are incompatible with server\n\
+         2026-11-22 17:39:50.214 UTC [1] DETAIL:  The data directory was initialized by PostgreSQL version 14, which is not compatible with this version 15.18 (Debian 15.18-0+deb12u1).",
+        "made by PostgreSQL 14",
+        "UMAMI_IMAGE",
+    ),
+    (
+        "postgres:18 over a volume of 17: rails/rails pull request 56150, not run here",
+        Service,
+        "       Counter to that, there appears to be PostgreSQL data in:\n         /var/lib/postgresql/data (unused mount/volume)",
+        "another major version",
+        "UMAMI_IMAGE",
+    ),
+    (
+        "a volume with a file and without PG_VERSION",
+        Service,
+        "initdb: error: directory \"/var/lib/postgresql/data\" exists but is not empty",
+        "cut off",
+        "cargo xtask restore",
+    ),
+    (
+        "a volume with PG_VERSION alone",
+        Service,
+        "postgres: could not access the server configuration file \"/var/lib/postgresql/data/postgresql.conf\": No such file or directory",
+        "cut off",
+        "cargo xtask restore",
+    ),
+    (
+        "GlitchTip (psycopg2) with another password",
+        Service,
+        "django.db.utils.OperationalError: connection to server at \"postgres\" (172.29.0.2), port 5432 failed: FATAL:  password authentication failed for user \"glitchtip\"\n",
+        "the role glitchtip",
+        "cargo xtask restart",
+    ),
+    (
+        "Umami (Prisma) with another password",
+        Service,
+        "Error: P1000: Authentication failed against database server, the provided database credentials for `umami` are not valid.",
+        "the role umami",
+        "cargo xtask restart",
+    ),
+    (
+        "PostgreSQL's side of it, where the application only says that it got no connection",
+        Database,
+        "2026-11-22 17:41:27.532 UTC [140] FATAL:  password authentication failed for user \"umami\"\n\
+         2026-11-22 17:41:27.532 UTC [140] DETAIL:  Connection matched pg_hba.conf line 100: \"host all all all scram-sha-256\"",
+        "the role umami",
+        "cargo xtask restart",
+    ),
+    (
+        "postgres-init with a POSTGRES_USER that the volume does not know",
+        Service,
+        "psql: error: connection to server on socket \"/var/run/postgresql/.s.PGSQL.5432\" failed: FATAL:  role \"root\" does not exist",
+        "the role root",
+        "POSTGRES_USER",
+    ),
+    (
+        "Umami with a database that is not there",
+        Service,
+        "Error: P1003: Database `nodb` does not exist on the database server at `postgres:5432`.",
+        "no database nodb",
+        "cargo xtask restart",
+    ),
+    (
+        "PostgreSQL's side of it",
+        Database,
+        "2026-11-22 17:41:33.220 UTC [141] FATAL:  database \"nodb\" does not exist",
+        "no database nodb",
+        "cargo xtask restart",
+    ),
+    (
+        "Umami's migrations in a database of the superuser's",
+        Service,
+        "Error: P1001\n\npermission denied for schema public\n\nDatasource \"db\": PostgreSQL database \"umami_db\", schema \"public\" at \"postgres:5432\"",
+        "does not belong to the role of umami",
+        "cargo xtask restart",
+    ),
+    (
+        "a migration of Umami's (Prisma) that fails",
+        Service,
+        "Error: P3018\n\nA migration failed to apply. New migrations cannot be applied before the error is recovered from.\n\nMigration name: 20_broken\n\nDatabase error code: 42P01\n\n\
+         Database error:\nERROR:  relation \"table_that_is_missing\" does not exist\n",
+        "the migration 20_broken of example/umami:3",
+        "UMAMI_IMAGE",
+    ),
+    (
+        "the same, started again",
+        Service,
+        "Error: P3009\n\nmigrate found failed migrations in the target database, new migrations will not be applied.\nThe `20_broken` migration failed",
+        "the migration 20_broken",
+        "cargo xtask restore",
+    ),
+    (
+        "a migration of GlitchTip's (Django) that fails",
+        Service,
+        "  Applying event_ingest.0001_events... OK\n  Applying event_ingest.0002_broken...Traceback (most recent call last):\n\
+         psycopg2.errors.UndefinedTable: relation \"table_that_is_missing\" does not exist",
+        "the migration event_ingest.0002_broken",
+        "UMAMI_IMAGE",
+    ),
+    (
+        "GlitchTip off the stack's network",
+        Service,
+        "django.db.utils.OperationalError: could not translate host name \"postgres\" to address: Name or service not known",
+        "no address for the name postgres",
+        "cargo xtask restart",
+    ),
+    (
+        "HOSTNAME=analytics.local",
+        Service,
+        "Error: getaddrinfo ENOTFOUND analytics.local\n    at GetAddrInfoReqWrap.onlookupall [as oncomplete] (node:dns:121:26)",
+        "no address for the name analytics.local",
+        "cargo xtask restart",
+    ),
+    (
+        "postgres with its volume mounted :ro",
+        Service,
+        "fixing permissions on existing directory /var/lib/postgresql/data ... initdb: error: could not change permissions of directory \"/var/lib/postgresql/data\": Read-only file system",
+        "read-only",
+        ":ro",
+    ),
+    (
+        "redis with a volume of another user's",
+        Service,
+        "1:M 22 Nov 2026 17:37:54.110 # Can't open or create append-only dir appendonlydir: Permission denied",
+        "belongs to somebody else",
+        "chmod a+r",
+    ),
+    (
+        "a checkout made with umask 077",
+        Service,
+        "/init-db.sql: Permission denied",
+        "belongs to somebody else",
+        "chmod a+r",
+    ),
+];
+
+fn facts(speaker: Speaker, said: &str) -> Facts {
+    let mut facts = Facts { service: "umami".to_owned(), ..Facts::default() };
+    *match speaker {
+        Engine => &mut facts.engine,
+        Service => &mut facts.log,
+        Database => &mut facts.database_log,
+    } = said.to_owned();
+    let names = [
+        ("limit", "64 MiB"),
+        ("limit_variable", "UMAMI_MEMORY"),
+        ("port_variable", "UMAMI_PORT"),
+        ("holder", "nginx (pid 7)"),
+        ("image", "example/umami:3"),
+        ("image_variable", "UMAMI_IMAGE"),
+    ];
+    facts.names = names.map(|(name, value)| (name, value.to_owned())).to_vec();
+    facts
+}
+
+#[test]
+fn explains_what_was_recorded() {
+    for (how, speaker, said, cause, remedy) in RECORDS {
+        let explanation = explain(&facts(*speaker, said)).unwrap_or_else(|| panic!("nothing explains: {how}"));
+        assert!(explanation.cause.contains(cause), "{how}: {}", explanation.cause);
+        assert!(explanation.remedy.contains(remedy), "{how}: {}", explanation.remedy);
+        assert!(said.contains(&explanation.evidence), "{how}: {}", explanation.evidence);
+        assert!(!explanation.cause.contains('{') && !explanation.remedy.contains('{'), "{how}: {explanation:?}");
+    }
+}
+
+#[test]
+fn has_a_record_for_every_rule() {
+    for rule in RULES {
+        let explained = |(_, speaker, said, ..): &Record| {
+            let first = RULES.iter().find(|rule| {
+                rule.seen
+                    .iter()
+                    .any(|(who, pattern)| who == speaker && said.lines().any(|line| find(pattern, line).is_some()))
+            });
+            first.is_some_and(|first| std::ptr::eq(first, rule))
+        };
+        assert!(RECORDS.iter().any(explained), "no record of: {}", rule.cause);
+    }
+}
+
+#[test]
+fn explains_nothing_that_is_no_failure() {
+    let healthy = "\
+        2026-11-22 17:39:09.004 UTC [1] LOG:  starting PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64-pc-linux-gnu, compiled by gcc (Debian 12.2.0-14+deb12u1) 12.2.0, 64-bit\n\
+        2026-11-22 17:39:09.020 UTC [1] LOG:  database system is ready to accept connections\n\
+        1:M 22 Nov 2026 17:36:42.873 # WARNING Memory overcommit must be enabled! Without it, a background save or replication may fail under low memory condition.\n\
+        1:M 22 Nov 2026 17:36:42.874 * Ready to accept connections\n  Applying event_ingest.0001_events... OK\n\
+        PostgreSQL Database directory appears to contain a database; Skipping initialization\n";
+    for speaker in [Engine, Service, Database] {
+        assert_eq!(explain(&facts(speaker, healthy)), None);
+    }
+}
+
+#[test]
+fn does_not_take_another_application_s_refusal_for_its_own() {
+    let log = "2026-11-22 17:41:43.115 UTC [144] FATAL:  password authentication failed for user \"glitchtip\"";
+    assert_eq!(explain(&facts(Database, log)), None);
+}
+
+#[test]
+fn says_in_words_what_is_not_known() {
+    let nothing_known =
+        Facts { engine: "Bind for 0.0.0.0:3001 failed: port is already allocated".to_owned(), ..Facts::default() };
+    let explanation = explain(&nothing_known).unwrap();
+    assert_eq!(explanation.cause, "port 3001 of this machine was taken in the meantime by something else");
+    assert!(!explanation.remedy.contains('{'), "{}", explanation.remedy);
+}
+
+/// The rules as the README's table.
+fn render_table() -> String {
+    let in_capitals = |text| fill(text, |name| Some(name.to_uppercase().into())).replace('|', "\\|");
+    let row = |rule: &Rule| {
+        let (_, seen) = rule.seen[0];
+        format!("| `{}` | {} | {} |\n", in_capitals(seen).trim(), in_capitals(rule.cause), in_capitals(rule.remedy))
+    };
+    let rows: String = RULES.iter().map(row).collect();
+    format!("| Seen | Cause | Remedy |\n|---|---|---|\n{rows}")
+}
+
+/// The README's table is these rules; `README_TABLE=write cargo test` writes it anew.
+#[test]
+fn is_the_table_in_the_readme() {
+    const BEGIN: &str = "<!-- failures: made from xtask/src/formats/diagnosis.rs -->\n";
+    const END: &str = "<!-- /failures -->";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/analytics/README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).expect("README.md has no table of failures");
+    let (table, after) = rest.split_once(END).unwrap();
+    if std::env::var_os("README_TABLE").is_some() {
+        return std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", render_table())).unwrap();
+    }
+    assert_eq!(table, render_table(), "run `README_TABLE=write cargo test --package xtask is_the_table`");
+}

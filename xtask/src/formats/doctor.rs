@@ -1,0 +1,339 @@
+//! What can be wrong with a machine and its `.env`, judged from what was read of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::formats::compose::Config;
+use crate::formats::env::Assignment;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Good,
+    /// Worth knowing; `up` works.
+    Warning,
+    /// `up` would fail, or touch what is not ours.
+    Stops,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: String,
+    pub level: Level,
+    pub finding: String,
+    /// What to do about it; empty where nothing is to be done.
+    pub remedy: String,
+}
+
+impl Finding {
+    pub fn good(check: &str, finding: impl Into<String>) -> Finding {
+        Finding { check: check.to_owned(), level: Level::Good, finding: finding.into(), remedy: String::new() }
+    }
+
+    pub fn warning(check: &str, finding: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        Finding { level: Level::Warning, remedy: remedy.into(), ..Finding::good(check, finding) }
+    }
+
+    pub fn stops(check: &str, finding: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        Finding { level: Level::Stops, ..Finding::warning(check, finding, remedy) }
+    }
+}
+
+/// A container, network or volume on the engine, by what its labels say.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Thing {
+    pub name: String,
+    /// The Compose project that made it; empty for none.
+    pub project: String,
+    /// The folder that project was started from; containers have it.
+    pub folder: String,
+    /// The ports of the host that it takes.
+    pub ports: BTreeSet<u16>,
+}
+
+/// The columns that [`parse_things`] reads; networks and volumes have but the first two.
+pub const THING_FORMAT: &str = "{{.Name}}\t{{.Label \"com.docker.compose.project\"}}";
+pub const CONTAINER_FORMAT: &str = "{{.Names}}\t{{.Label \"com.docker.compose.project\"}}\t\
+                                    {{.Label \"com.docker.compose.project.working_dir\"}}\t{{.Ports}}";
+
+/// Reads a list that was made with one of the formats above.
+pub fn parse_things(text: &str) -> Vec<Thing> {
+    let thing = |line: &str| {
+        let mut columns = line.split('\t').map(str::to_owned);
+        let mut next = || columns.next().unwrap_or_default();
+        Thing { name: next(), project: next(), folder: next(), ports: parse_ports(&next()) }
+    };
+    text.lines().map(thing).collect()
+}
+
+/// The host's ports in `127.0.0.1:3001->3000/tcp, [::]:80-81->80-81/tcp, 5432/tcp`.
+fn parse_ports(text: &str) -> BTreeSet<u16> {
+    let ports = |part: &str| -> Option<_> {
+        let published = part.split_once("->")?.0.rsplit(':').next()?.to_owned();
+        let (first, last) = published.split_once('-').unwrap_or((&published, &published));
+        Some(first.parse::<u16>().ok()?..=last.parse().ok()?)
+    };
+    text.split(", ").filter_map(ports).flatten().collect()
+}
+
+/// Everything on the engine that could be in our way.
+#[derive(Debug, Default)]
+pub struct Engine {
+    /// `unix:///var/run/docker.sock`, `ssh://…`, `tcp://…`.
+    pub address: String,
+    pub containers: Vec<Thing>,
+    pub networks: Vec<Thing>,
+    pub volumes: Vec<Thing>,
+}
+
+impl Engine {
+    /// Whether it publishes ports on another machine than ours.
+    pub fn is_remote(&self) -> bool {
+        self.address.starts_with("ssh://") || self.address.starts_with("tcp://")
+    }
+
+    /// Another checkout whose containers carry our project's name. `is_other` knows whether a folder is
+    /// one: a checkout that was moved is not.
+    pub fn other_checkout(&self, project: &str, is_other: impl Fn(&str) -> bool) -> Option<Finding> {
+        let other =
+            self.containers.iter().find(|it| it.project == project && !it.folder.is_empty() && is_other(&it.folder))?;
+        Some(Finding::stops(
+            "project",
+            format!("the project {project} is the stack of another checkout, in {}", other.folder),
+            format!(
+                "work there; or stop it there (`cargo xtask down` in {}): then `cargo xtask up` here goes on with its \
+                 data; or give this checkout a COMPOSE_PROJECT_NAME of its own in .env, and names and ports in an override",
+                other.folder
+            ),
+        ))
+    }
+
+    /// Names that the stack wants and something else has.
+    pub fn taken_names(&self, config: &Config) -> Vec<Finding> {
+        let owner = |thing: &Thing| match (thing.project.as_str(), thing.folder.as_str()) {
+            ("", _) => "made by hand".to_owned(),
+            (project, "") => format!("of the project {project}"),
+            (project, folder) => format!("of the project {project} in {folder}"),
+        };
+        let foreign = |things: &'_ [Thing], name: &str| -> Option<String> {
+            things.iter().find(|thing| thing.name == name && thing.project != config.name).map(owner)
+        };
+        let mut findings = Vec::new();
+        for name in config.services.values().filter_map(|service| service.container_name.as_ref()) {
+            if let Some(owner) = foreign(&self.containers, name) {
+                findings.push(Finding::stops(
+                    "names",
+                    format!("the container name {name} is taken by one {owner}"),
+                    format!("`docker rename {name} {name}-old` frees the name and loses nothing"),
+                ));
+            }
+        }
+        for network in config.networks.values().filter(|network| !network.external) {
+            if let Some(owner) = foreign(&self.networks, &network.name) {
+                findings.push(Finding::stops(
+                    "names",
+                    format!("the network name {} is taken by one {owner}", network.name),
+                    format!("`docker network rm {}`, once nothing uses it, frees the name", network.name),
+                ));
+            }
+        }
+        for volume in config.volumes.values().filter(|volume| !volume.external) {
+            let Some(thing) = self.volumes.iter().find(|it| it.name == volume.name && it.project != config.name) else {
+                continue;
+            };
+            let finding = format!("the volume {} is one {}", volume.name, owner(thing));
+            findings.push(match thing.project.is_empty() {
+                true => Finding::warning("names", finding, "none, if you made it for this stack: it will be used"),
+                false => {
+                    Finding::stops("names", finding, "give this checkout a COMPOSE_PROJECT_NAME of its own in .env")
+                }
+            });
+        }
+        findings
+    }
+
+    /// Whether `port` is free, ours or another container's: `None` if the engine does not hold it.
+    pub fn port_owner(&self, port: u16, project: &str) -> Option<Result<(), &Thing>> {
+        let holders = || self.containers.iter().filter(|container| container.ports.contains(&port));
+        match holders().find(|container| container.project == project) {
+            Some(_) => Some(Ok(())),
+            None => holders().next().map(Err),
+        }
+    }
+}
+
+/// Domains that GlitchTip's own pages refuse (5.2, measured).
+const RESERVED_DOMAINS: [&str; 5] = [".local", ".localhost", ".test", ".invalid", ".home.arpa"];
+
+/// What will break, of what `.env` says. `known` are the template's variables, `glitchtip_port` is the port
+/// of this machine that GlitchTip is published on.
+pub fn check_values(
+    assignments: &[Assignment],
+    known: &BTreeMap<String, String>,
+    glitchtip_port: &str,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let effective: BTreeMap<&str, &Assignment> = assignments.iter().map(|it| (it.key.as_str(), it)).collect();
+    let mut stops = |key: &str, line: usize, what: &str, remedy: &str| {
+        findings.push(Finding::stops(".env", format!("line {line}: {key} {what}"), remedy));
+    };
+    for (&key, assignment) in &effective {
+        let (value, line) = (assignment.value.as_str(), assignment.line);
+        let is_url_safe = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+        match key {
+            _ if value.is_empty() => {}
+            "UMAMI_DATABASE_PASSWORD" | "GLITCHTIP_DATABASE_PASSWORD" | "UMAMI_DATABASE" | "GLITCHTIP_DATABASE"
+                if !is_url_safe =>
+            {
+                stops(
+                    key,
+                    line,
+                    "has characters that break the database's URL",
+                    "use letters, digits and - . _ ~ alone",
+                );
+            }
+            "GLITCHTIP_SECRET_KEY" if value.starts_with('$') => stops(
+                key,
+                line,
+                "begins with $, which GlitchTip takes for the name of another variable",
+                "empty the value; `cargo xtask setup` makes a new one",
+            ),
+            "GLITCHTIP_DOMAIN" if !value.starts_with("http://") && !value.starts_with("https://") => {
+                stops(key, line, "has no scheme", "write it as http://errors.local:3002");
+            }
+            "GLITCHTIP_EMAIL_URL" if !value.contains("://") => {
+                stops(
+                    key,
+                    line,
+                    "has no scheme, and GlitchTip does not start",
+                    "write it as smtp://host:port or consolemail://",
+                );
+            }
+            "ADMIN_EMAIL" if !value.contains('@') => {
+                stops(key, line, "is no e-mail address", "write it as name@example.com");
+            }
+            "ADMIN_EMAIL" if RESERVED_DOMAINS.iter().any(|domain| value.to_ascii_lowercase().ends_with(domain)) => {
+                stops(
+                    key,
+                    line,
+                    "is at a reserved domain, for which GlitchTip's pages answer 500",
+                    "use an address at a real domain; no mail needs to arrive there",
+                );
+            }
+            _ => {}
+        }
+    }
+    let mut warns = |line: usize, what: String, remedy: &str| {
+        findings.push(Finding::warning(".env", format!("line {line}: {what}"), remedy));
+    };
+    for (&key, assignment) in &effective {
+        let (value, line) = (assignment.value.as_str(), assignment.line);
+        if assignment.interpolates && value.contains('$') {
+            let what = format!("{key} has a $, which Compose takes for a reference to another variable");
+            warns(line, what, "put the value in single quotes");
+        }
+        if assignment.is_placeholder() && known.contains_key(key) {
+            warns(line, format!("{key} is still a placeholder"), "`cargo xtask setup` makes a value");
+        }
+        if key == "GLITCHTIP_DOMAIN" && value.ends_with('/') {
+            warns(line, format!("{key} ends with a slash, and every DSN will have two"), "take it away");
+        }
+    }
+    if let Some(domain) = effective.get("GLITCHTIP_DOMAIN")
+        && let Some((_, port)) = domain.value.strip_prefix("http://").and_then(|rest| rest.rsplit_once(':'))
+        && port.trim_end_matches('/') != glitchtip_port
+    {
+        let what = format!("GLITCHTIP_DOMAIN names port {port}, and GlitchTip is published on {glitchtip_port}");
+        warns(domain.line, what, "make GLITCHTIP_PORT the same, unless a proxy stands between");
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::env;
+
+    #[track_caller]
+    fn check(text: &str, level: Level, words: &str) {
+        let known = env::template_variables("UMAMI_APP_SECRET=change_this_32\n").unwrap();
+        let findings = check_values(&env::parse(text).unwrap(), &known, "3002");
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(findings[0].level, level, "{findings:?}");
+        assert!(findings[0].finding.contains(words) && !findings[0].remedy.is_empty(), "{findings:?}");
+    }
+
+    #[test]
+    fn says_which_values_will_break() {
+        check("A=1\nUMAMI_DATABASE_PASSWORD=a/b\n", Level::Stops, "line 2: UMAMI_DATABASE_PASSWORD");
+        check("GLITCHTIP_DATABASE_PASSWORD='p%40ss'\n", Level::Stops, "break the database's URL");
+        check("UMAMI_DATABASE=my?db\n", Level::Stops, "UMAMI_DATABASE has");
+        check("GLITCHTIP_SECRET_KEY='$abc'\n", Level::Stops, "begins with $");
+        check("GLITCHTIP_DOMAIN=errors.local:3002\n", Level::Stops, "no scheme");
+        check("GLITCHTIP_DOMAIN=http://errors.local:3002/\n", Level::Warning, "slash");
+        check("GLITCHTIP_DOMAIN=http://errors.local:3005\n", Level::Warning, "names port 3005");
+        check("GLITCHTIP_EMAIL_URL=smtp.example.com:25\n", Level::Stops, "no scheme");
+        check("ADMIN_EMAIL=admin\n", Level::Stops, "no e-mail");
+        check("ADMIN_EMAIL=admin@Site.Local\n", Level::Stops, "reserved domain");
+        check("POSTGRES_PASSWORD=a$b\n", Level::Warning, "POSTGRES_PASSWORD has a $");
+        check("UMAMI_APP_SECRET=change_this_random_32_char_string\n", Level::Warning, "placeholder");
+    }
+
+    #[test]
+    fn finds_nothing_wrong_with_what_works() {
+        let good = "GLITCHTIP_DOMAIN=http://errors.local:3002\nGLITCHTIP_EMAIL_URL=smtp+tls://u:p@h:587\nADMIN_EMAIL=a@b.me\n\
+                    UMAMI_DATABASE_PASSWORD=aZ09\nPOSTGRES_PASSWORD='a$b/?#'\n# GLITCHTIP_DOMAIN=x\nADMIN_EMAIL=a@b.me\n";
+        for text in [good, "GLITCHTIP_DOMAIN=https://errors.example.com\n", ""] {
+            assert_eq!(check_values(&env::parse(text).unwrap(), &BTreeMap::new(), "3002"), []);
+        }
+    }
+
+    const CONFIG: &str = "name: analytics\nservices:\n  umami: {container_name: umami}\n  redis: {}\n\
+                          networks:\n  n: {name: analytics-network}\n  e: {name: shared, external: true}\n\
+                          volumes:\n  v: {name: analytics_postgres_data}\n";
+
+    fn engine(containers: &str, networks: &str, volumes: &str) -> Engine {
+        let [containers, networks, volumes] = [containers, networks, volumes].map(parse_things);
+        Engine { containers, networks, volumes, ..Engine::default() }
+    }
+
+    #[test]
+    fn sees_names_that_something_else_has() {
+        let config = Config::parse(CONFIG).unwrap();
+        let check = |engine: Engine, level, words: &str| {
+            let findings = engine.taken_names(&config);
+            assert_eq!(findings.len(), 1, "{findings:?}");
+            assert!(findings[0].level == level && findings[0].finding.contains(words), "{findings:?}");
+        };
+        check(engine("umami\t\t\t\n", "", ""), Level::Stops, "container name umami is taken by one made by hand");
+        check(engine("umami\tother\t/o\t\n", "", ""), Level::Stops, "of the project other in /o");
+        check(engine("", "analytics-network\tother\n", ""), Level::Stops, "network name analytics-network");
+        check(engine("", "", "analytics_postgres_data\tother\n"), Level::Stops, "of the project other");
+        check(engine("", "", "analytics_postgres_data\t\n"), Level::Warning, "made by hand");
+        let ours = engine("umami\tanalytics\t/c\t\nredis\t\t\t\n", "analytics-network\tanalytics\nshared\t\n", "");
+        assert_eq!(ours.taken_names(&config), []);
+    }
+
+    #[test]
+    fn stops_before_the_stack_of_another_checkout() {
+        let there = engine("umami\tanalytics\t/there\t\nx\tother\t/elsewhere\t\n", "", "");
+        let finding = there.other_checkout("analytics", |folder| folder != "/here").unwrap();
+        assert!(finding.level == Level::Stops && finding.finding.contains("/there"), "{finding:?}");
+        assert_eq!(there.other_checkout("analytics", |folder| folder != "/there"), None);
+    }
+
+    #[test]
+    fn knows_whose_a_port_is() {
+        let things = engine(
+            "umami\tanalytics\t/c\t127.0.0.1:3001->3000/tcp, 5432/tcp\nweb\t\t\t[::]:80-82->80-82/tcp\n",
+            "",
+            "",
+        );
+        assert_eq!(things.port_owner(3001, "analytics"), Some(Ok(())));
+        assert_eq!(things.port_owner(3001, "other").unwrap().unwrap_err().name, "umami");
+        assert_eq!(things.port_owner(81, "analytics").unwrap().unwrap_err().name, "web");
+        assert_eq!(things.port_owner(5432, "analytics"), None);
+    }
+}
