@@ -62,6 +62,8 @@ pub enum Command {
     /// The step of `hosts` that runs elevated: put the block for NAMES in, or take it out if there are none
     #[command(hide = true)]
     HostsAsRoot(HostsAsRoot),
+    /// Look for what is wrong with this machine, .env or the stack; change nothing without --fix
+    Doctor(Doctor),
     /// Run every check: format, lints, tests, then the tests that start containers
     Ci(Ci),
 }
@@ -166,6 +168,19 @@ pub struct HostsAsRoot {
     #[arg(long, value_name = "PATH")]
     pub file: PathBuf,
     pub names: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct Doctor {
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    pub json: bool,
+    /// Offer each remedy that can be run from here, and look again
+    #[arg(long)]
+    pub fix: bool,
+    /// With --fix: do not ask; needed without a terminal
+    #[arg(long, requires = "fix")]
+    pub yes: bool,
 }
 
 #[derive(Args)]

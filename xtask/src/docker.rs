@@ -14,8 +14,8 @@ use anyhow::{Context, bail};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::formats::compose::{self, Config, Variables};
-use crate::formats::containers::{self, Container};
-use crate::formats::doctor::{self, Engine};
+use crate::formats::containers::{self, Container, Image};
+use crate::formats::doctor::{self, Engine, Info, Login, Probe};
 use crate::formats::{engine, env};
 use crate::host::{self, Lock};
 use crate::project::Project;
@@ -197,7 +197,7 @@ impl Docker {
             std::env::consts::OS,
             host::is_on_path("docker-compose"),
         )
-        .map_err(anyhow::Error::msg)
+        .map_err(anyhow::Error::from)
     }
 
     /// The configuration as Compose resolves it from the compose file, its override and `.env`.
@@ -231,13 +231,21 @@ impl Docker {
 
     /// The ids of those images that the engine has, by the name that was asked for.
     pub fn images<'b>(&self, names: impl IntoIterator<Item = &'b str>) -> anyhow::Result<BTreeMap<String, String>> {
+        Ok(self.inspect_images(names)?.into_iter().map(|(name, image)| (name, image.id)).collect())
+    }
+
+    /// Those images that the engine has, by the name that was asked for.
+    pub fn inspect_images<'b>(
+        &self,
+        names: impl IntoIterator<Item = &'b str>,
+    ) -> anyhow::Result<BTreeMap<String, Image>> {
         let names: BTreeSet<&str> = names.into_iter().collect();
         let cmd = self.docker().args(["image", "inspect"]).args(&names);
         // It fails when one is missing, and has printed the others.
         let output = Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)?;
         let images = containers::parse_images(&String::from_utf8_lossy(&output.stdout))?;
-        let id_of = |name: &str| Some(images.iter().find(|image| image.is_called(name))?.id.clone());
-        Ok(names.iter().filter_map(|&name| Some((name.to_owned(), id_of(name)?))).collect())
+        let find = |name: &str| images.iter().find(|image| image.is_called(name)).cloned();
+        Ok(names.iter().filter_map(|&name| Some((name.to_owned(), find(name)?))).collect())
     }
 
     /// Lists what carries the project's label: `list` is a command such as `volume ls`.
@@ -265,6 +273,30 @@ impl Docker {
             networks: doctor::parse_things(&networks.finish()?),
             volumes: doctor::parse_things(&volumes.finish()?),
         })
+    }
+
+    /// What the engine says of itself and the machine that it runs on.
+    pub fn info(&self) -> anyhow::Result<Info> {
+        Info::parse(&self.read(self.docker().args(["info", "--format", "{{json .}}"]))?)
+    }
+
+    /// Looks with the tools of `image` at what a volume holds and at the disk that it is on. Starts a
+    /// container that sees nothing else, and removes it; `None` if that does not work.
+    pub fn probe(&self, image: &str, volume: Option<&str>) -> Option<Probe> {
+        let mount = volume.map(|volume| format!("{volume}:/probe:ro"));
+        let mount = mount.iter().flat_map(|mount| ["--volume", mount]);
+        let run = self.docker().args(["run", "--rm", "--pull", "never", "--network", "none", "--entrypoint", "sh"]);
+        let output = self.read(run.args(mount).args([image, "-c", doctor::PROBE])).ok()?;
+        Some(Probe::parse(&output))
+    }
+
+    /// Whether a role can log in with a password, over TCP and the stack's network as the applications do.
+    pub fn start_login(&self, login: &Login, container: &str) -> anyhow::Result<Running<'_>> {
+        // From 127.0.0.1 the image trusts everybody.
+        let options = ["--no-psqlrc", "--host", "postgres", "--command", "SELECT"];
+        let names = ["--username", &login.role, "--dbname", &login.database];
+        let exec = self.docker().args(["exec", "--env", "PGPASSWORD", container, "psql"]);
+        self.start(exec.args(options).args(names).env("PGPASSWORD", &login.password))
     }
 
     /// How much each volume of the engine holds, as it states it.
@@ -403,7 +435,7 @@ pub fn stderr_of(error: &anyhow::Error) -> String {
 
 fn explain_spawn(error: io::Error) -> anyhow::Error {
     match error.kind() {
-        io::ErrorKind::NotFound => anyhow::Error::msg(engine::not_installed(std::env::consts::OS)),
+        io::ErrorKind::NotFound => engine::not_installed(std::env::consts::OS).into(),
         _ => anyhow::Error::new(error).context("running docker"),
     }
 }

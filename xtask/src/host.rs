@@ -9,7 +9,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -23,8 +23,9 @@ use tempfile::NamedTempFile;
 
 use crate::formats::env::Secret;
 use crate::formats::platform::Platform;
+use crate::formats::remedies::Step;
 use crate::project::Project;
-use crate::terminal::say;
+use crate::terminal::{self, say};
 
 /// Reads a text file; a missing one is `None`.
 ///
@@ -113,10 +114,77 @@ impl Lock {
     }
 }
 
+/// The file that `program` on `PATH` is.
+pub fn find_on_path(program: &str) -> Option<PathBuf> {
+    let name = format!("{program}{}", env::consts::EXE_SUFFIX);
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(&name)).find(|file| file.is_file())
+}
+
 /// Whether a program is to be found on `PATH`.
 pub fn is_on_path(program: &str) -> bool {
-    let name = format!("{program}{}", env::consts::EXE_SUFFIX);
-    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(&name).is_file()))
+    find_on_path(program).is_some()
+}
+
+/// Whether we may do everything.
+pub fn is_root() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
+/// Runs one remedy on our terminal; only a step that needs it is elevated.
+///
+/// # Errors
+/// When it fails; it has said why.
+pub fn run_step(step: &Step) -> anyhow::Result<()> {
+    let mut command = Command::new("sh");
+    if step.is_elevated {
+        let mut words = step.command.split(' ');
+        let program = words.next().unwrap_or_default();
+        // sudo wants the whole path.
+        let file = find_on_path(program).with_context(|| format!("there is no {program} on PATH"))?;
+        command = if is_root() { Command::new(&file) } else { Command::new("sudo") };
+        if !is_root() {
+            let asks_nobody = if terminal::is_interactive() { &[][..] } else { &["--non-interactive"] };
+            command.args(asks_nobody).arg(&file);
+        }
+        command.args(words);
+    } else {
+        command.args(["-c", &step.command]);
+    }
+    // What it prints is no result of ours.
+    let status = command.stdout(io::stderr()).status().with_context(|| format!("running `{}`", step.command))?;
+    if !status.success() {
+        anyhow::bail!("`{}` ended with {status}", step.command);
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GitState {
+    Committed,
+    NotIgnored,
+    Ignored,
+}
+
+/// What Git makes of a file; `None` without Git or outside of a repository.
+pub fn git_state(folder: &Path, file: &Path) -> Option<GitState> {
+    let git = |arguments: &[&str]| -> Option<i32> {
+        let mut git = Command::new("git");
+        git.current_dir(folder).args(arguments).arg(file).stdin(Stdio::null());
+        git.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?.code()
+    };
+    match git(&["check-ignore", "--quiet", "--no-index"])? {
+        _ if git(&["ls-files", "--error-unmatch"])? == 0 => Some(GitState::Committed),
+        0 => Some(GitState::Ignored),
+        1 => Some(GitState::NotIgnored),
+        _ => None,
+    }
 }
 
 /// Seconds since 1970.
@@ -124,19 +192,30 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
-/// Makes a file readable for its owner alone (0600) where the system has such modes. Returns whether it was not.
-pub fn ensure_private(path: &Path) -> anyhow::Result<bool> {
+/// Whether a file is for its owner alone, where the system has such modes.
+pub fn is_private(path: &Path) -> anyhow::Result<bool> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let doing = || format!("setting the mode of {}", path.display());
-        let mode = fs::metadata(path).with_context(doing)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).with_context(doing)?;
-            return Ok(true);
-        }
+        let metadata = fs::metadata(path).with_context(|| format!("reading the mode of {}", path.display()))?;
+        Ok(metadata.permissions().mode() & 0o077 == 0)
     }
-    Ok(false)
+    #[cfg(not(unix))]
+    Ok(true)
+}
+
+/// Makes a file readable for its owner alone (0600) where the system has such modes. Returns whether it was not.
+pub fn ensure_private(path: &Path) -> anyhow::Result<bool> {
+    if is_private(path)? {
+        return Ok(false);
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(path, mode).with_context(|| format!("setting the mode of {}", path.display()))?;
+    }
+    Ok(true)
 }
 
 /// Whether users other than the owner may read a file; `None` if it is not there. Yes where the system has

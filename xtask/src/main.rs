@@ -59,6 +59,7 @@ fn run(cli: &Cli, project: &Project) -> anyhow::Result<Outcome> {
         Command::Clean(options) => commands::clean::run(project, &docker()?, options),
         Command::Hosts(options) => commands::hosts::run(project, options),
         Command::HostsAsRoot(options) => commands::hosts::run_as_root(options),
+        Command::Doctor(options) => commands::doctor::run(project, cli.verbose, options),
         Command::Ci(options) => commands::ci::run(project, cli.verbose, options),
     }
 }

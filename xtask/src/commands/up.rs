@@ -11,6 +11,7 @@ use crate::diagnosis;
 use crate::docker::{Change, Docker};
 use crate::formats::compose::{self, Config};
 use crate::formats::containers::{Container, Progress};
+use crate::formats::engine::Trouble;
 use crate::formats::render::render_table;
 use crate::host::{self, Lock};
 use crate::project::Project;
@@ -21,7 +22,13 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Resul
     let had_env_file = project.env_file().exists();
     setup::ensure_env_file(project)?;
     let docker = Docker::new(project, verbose)?;
-    let stack = Stack::read(&docker)?;
+    let stack = match Stack::read(&docker) {
+        Err(error) => {
+            mend_engine(&docker, error)?;
+            Stack::read(&docker)?
+        }
+        stack => stack?,
+    };
     if !had_env_file {
         mention_older_data(&docker, &stack.config)?;
     }
@@ -64,6 +71,17 @@ fn mention_older_data(docker: &Docker, config: &Config) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// On a terminal, offers to mend an engine that is missing: so that `up` is all there is to type.
+///
+/// # Errors
+/// The one that was given, if nothing was done about it.
+fn mend_engine(docker: &Docker, error: anyhow::Error) -> anyhow::Result<()> {
+    match error.downcast_ref::<Trouble>() {
+        Some(trouble) if terminal::is_interactive() && doctor::fix_engine(docker, trouble, false)? => Ok(()),
+        _ => Err(error),
+    }
 }
 
 /// What should run, and what does.

@@ -218,10 +218,13 @@ fn parse_bytes(text: &str) -> Option<u64> {
 }
 
 /// An image that the engine has.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Image {
     pub id: String,
+    /// amd64, arm64, …
+    #[serde(default)]
+    pub architecture: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
     #[serde(default)]

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
 
-use crate::formats::compose::Config;
+use crate::formats::compose::{Config, Service};
 use crate::formats::env::Assignment;
+use crate::formats::render::render_bytes;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -160,6 +162,123 @@ impl Engine {
         match holders().find(|container| container.project == project) {
             Some(_) => Some(Ok(())),
             None => holders().next().map(Err),
+        }
+    }
+}
+
+/// What `docker info` says of an engine.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Info {
+    pub server_version: String,
+    pub operating_system: String,
+    /// As the kernel names it: x86_64, aarch64.
+    pub architecture: String,
+    #[serde(default)]
+    pub memory_limit: bool,
+    #[serde(default)]
+    pub mem_total: u64,
+    #[serde(default)]
+    pub security_options: Option<Vec<String>>,
+}
+
+impl Info {
+    /// Reads `docker info --format '{{json .}}'` (Engine 26, 2026-11-22).
+    pub fn parse(json: &str) -> anyhow::Result<Info> {
+        serde_json::from_str(json).context("reading the output of `docker info`")
+    }
+
+    /// As images name it.
+    pub fn image_architecture(&self) -> &str {
+        match self.architecture.as_str() {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        }
+    }
+
+    pub fn is_rootless(&self) -> bool {
+        self.security_options.iter().flatten().any(|option| option.contains("rootless"))
+    }
+}
+
+/// What the engine has for the stack, against what the stack's limits let it take.
+pub fn check_resources(info: &Info, config: &Config, probe: Option<&Probe>) -> Vec<Finding> {
+    let (one_shots, long_running): (Vec<_>, Vec<_>) =
+        config.services.iter().partition(|(name, _)| config.is_one_shot(name));
+    let limits =
+        |services: &[(&String, &Service)]| services.iter().map(|(_, it)| it.memory_limit()).collect::<Vec<_>>();
+    let running: u64 = limits(&long_running).iter().sum();
+    // Before the applications start, their migrations run in their place.
+    let needed = running.max(limits(&one_shots).iter().sum());
+    let (has, needs) = (render_bytes(info.mem_total), render_bytes(needed));
+    let mut findings = vec![if info.mem_total < needed {
+        let remedy = "give the engine's machine more memory (Docker Desktop: Settings, Resources; `colima start --memory 4`), \
+                      or lower the limits in .env";
+        Finding::warning("memory", format!("the engine has {has}, the limits add up to {needs}"), remedy)
+    } else {
+        Finding::good("memory", format!("the engine has {has}, the limits add up to {needs}"))
+    }];
+    if !info.memory_limit {
+        let remedy = "enable the memory controller: `cgroup_enable=memory` on the kernel's command line, or cgroup v2 for rootless";
+        findings.push(Finding::warning("memory", "the engine does not enforce memory limits", remedy));
+    }
+    findings.push(match probe.and_then(|probe| probe.free) {
+        None => Finding::good("disk", "not known before the images are there"),
+        Some(free) if free < NEEDED_DISK => Finding::warning(
+            "disk",
+            format!("the engine has {} left", render_bytes(free)),
+            "`docker image prune` and `docker builder prune` free what nothing uses; never prune volumes",
+        ),
+        Some(free) => Finding::good("disk", format!("the engine has {} left", render_bytes(free))),
+    });
+    findings
+}
+
+/// The four images take about 2 GiB (measured 2026-11-22 on Umami 3.1, GlitchTip 5.2); data comes on top.
+const NEEDED_DISK: u64 = 3 << 30;
+
+/// A role's way into a database.
+pub struct Login {
+    pub role: String,
+    pub database: String,
+    pub password: String,
+}
+
+/// What [`Probe`] reads, said by a shell in PostgreSQL's image.
+pub const PROBE: &str =
+    "echo \"data: $(cat /probe/PG_VERSION 2>/dev/null)\"; postgres --version; df -Pk /probe 2>/dev/null || df -Pk /";
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// PostgreSQL's major version that made the data; `None` if there is none.
+    pub data_major: Option<u32>,
+    pub image_major: Option<u32>,
+    /// Bytes left on the disk.
+    pub free: Option<u64>,
+}
+
+impl Probe {
+    pub fn parse(output: &str) -> Probe {
+        let after = |word: &str| output.lines().find_map(|line| line.strip_prefix(word));
+        let major = |text: &str| text.trim().split('.').next()?.parse().ok();
+        let blocks = output.lines().last().and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+        Probe {
+            data_major: after("data: ").and_then(major),
+            image_major: after("postgres (PostgreSQL) ").and_then(|text| major(text.split(' ').next()?)),
+            free: blocks.map(|blocks| blocks * 1024),
+        }
+    }
+
+    pub fn check(&self, image: &str) -> Finding {
+        match (self.data_major, self.image_major) {
+            (Some(data), Some(in_image)) if data != in_image => Finding::stops(
+                "data",
+                format!("the volume was made by PostgreSQL {data}, and {image} is {in_image}, which cannot read it"),
+                format!("set POSTGRES_IMAGE in deploy/analytics/.env to PostgreSQL {data}"),
+            ),
+            (Some(data), _) => Finding::good("data", format!("PostgreSQL {data}, like {image}")),
+            (None, _) => Finding::good("data", "none yet"),
         }
     }
 }
@@ -322,6 +441,34 @@ mod tests {
         let finding = there.other_checkout("analytics", |folder| folder != "/here").unwrap();
         assert!(finding.level == Level::Stops && finding.finding.contains("/there"), "{finding:?}");
         assert_eq!(there.other_checkout("analytics", |folder| folder != "/there"), None);
+    }
+
+    #[test]
+    fn compares_the_engine_with_what_the_stack_may_take() {
+        let yaml = "name: a\nservices:\n  a: {mem_limit: '1073741824', depends_on: {m: {condition: service_completed_successfully}}}\n  \
+                    b: {mem_limit: '1073741824'}\n  m: {mem_limit: '536870912'}\n";
+        let config = Config::parse(yaml).unwrap();
+        let check = |memory: u64, limits: bool, df: &str, level: [Level; 2]| {
+            let json = format!(
+                r#"{{"ServerVersion":"26","OperatingSystem":"x","Architecture":"x86_64","MemTotal":{memory},"MemoryLimit":{limits}}}"#
+            );
+            let findings = check_resources(&Info::parse(&json).unwrap(), &config, Some(&Probe::parse(df)));
+            assert_eq!([findings[0].level, findings.last().unwrap().level], level, "{findings:?}");
+            assert_eq!(findings.len(), if limits { 2 } else { 3 });
+        };
+        let roomy = "data: 15\npostgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\nFilesystem 1024-blocks Used Available Capacity Mounted on\n\
+                     overlay 264212084 21212792 74073096 23% /\n";
+        check(2 << 30, true, roomy, [Level::Good, Level::Good]);
+        check((2 << 30) - 1, false, roomy, [Level::Warning, Level::Good]);
+        check(4 << 30, true, &roomy.replace("74073096", "74073"), [Level::Good, Level::Warning]);
+    }
+
+    #[test]
+    fn stops_at_data_of_another_major_version() {
+        let check = |output: &str| Probe::parse(output).check("postgres:16").level;
+        assert_eq!(check("data: 15\npostgres (PostgreSQL) 15.18\n"), Level::Good);
+        assert_eq!(check("data: \npostgres (PostgreSQL) 15.18\n"), Level::Good);
+        assert_eq!(check("data: 15\npostgres (PostgreSQL) 16.2 (Debian)\n"), Level::Stops);
     }
 
     #[test]

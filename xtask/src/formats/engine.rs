@@ -26,6 +26,31 @@ impl std::fmt::Display for Version {
     }
 }
 
+/// Why an engine cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub kind: Kind,
+    /// What it is and what to do, for this operating system.
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// There is no docker, or no Compose v2.
+    NotInstalled,
+    NotRunning,
+    NotPermitted,
+    TooOld,
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Trouble {}
+
 /// Judges the output of `docker version --format '{{json .}}'` and `docker compose version --short`,
 /// each `Err` with what went to stderr. `os` is `std::env::consts::OS`.
 ///
@@ -36,7 +61,7 @@ pub fn check(
     compose: Result<&str, String>,
     os: &str,
     has_compose_v1: bool,
-) -> Result<(), String> {
+) -> Result<(), Trouble> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Versions {
@@ -53,20 +78,24 @@ pub fn check(
         return Err(unreachable("", os));
     };
     if let Some(found) = Version::parse(&server.version).filter(|found| *found < OLDEST_ENGINE) {
-        return Err(format!("the Docker engine is {found}; the stack needs {OLDEST_ENGINE} or later. {}", upgrade(os)));
+        let message =
+            format!("the Docker engine is {found}; the stack needs {OLDEST_ENGINE} or later. {}", upgrade(os));
+        return Err(Trouble { kind: Kind::TooOld, message });
     }
     let compose = compose.map_err(|stderr| no_compose(&stderr, os, has_compose_v1))?;
     match Version::parse(compose) {
         Some(found) if found < Version(2, 0, 0) => Err(no_compose("", os, true)),
         Some(found) if found < OLDEST_COMPOSE => {
-            Err(format!("Docker Compose is {found}; the stack needs {OLDEST_COMPOSE} or later. {}", upgrade(os)))
+            let message =
+                format!("Docker Compose is {found}; the stack needs {OLDEST_COMPOSE} or later. {}", upgrade(os));
+            Err(Trouble { kind: Kind::TooOld, message })
         }
         _ => Ok(()),
     }
 }
 
 /// There is no `docker` to run.
-pub fn not_installed(os: &str) -> String {
+pub fn not_installed(os: &str) -> Trouble {
     let remedy = match os {
         "macos" => "install Docker Desktop, or `brew install colima docker docker-compose` and `colima start`",
         "windows" => "install Docker Desktop and start it",
@@ -75,15 +104,15 @@ pub fn not_installed(os: &str) -> String {
               `sudo dnf install moby-engine docker-compose` on Fedora, else as https://docs.docker.com/engine/install says"
         }
     };
-    format!("docker is not installed; {remedy}")
+    Trouble { kind: Kind::NotInstalled, message: format!("docker is not installed; {remedy}") }
 }
 
 /// The client is there, its engine is not. The words are those of Docker 26 to 28 (2026-11-22).
-fn unreachable(stderr: &str, os: &str) -> String {
+fn unreachable(stderr: &str, os: &str) -> Trouble {
     if stderr.to_ascii_lowercase().contains("permission denied") {
-        return "you may not talk to the Docker engine; `sudo usermod --append --groups docker \"$USER\"`, \
-                then log out and in (members of that group are as mighty as root)"
-            .to_owned();
+        let message = "you may not talk to the Docker engine; `sudo usermod --append --groups docker \"$USER\"`, \
+                then log out and in (members of that group are as mighty as root)";
+        return Trouble { kind: Kind::NotPermitted, message: message.to_owned() };
     }
     let remedy = match os {
         "macos" => "start Docker Desktop, or `colima start`",
@@ -92,19 +121,23 @@ fn unreachable(stderr: &str, os: &str) -> String {
     };
     let detail = stderr.trim();
     let detail = if detail.is_empty() { String::new() } else { format!("\n  {}", detail.replace('\n', "\n  ")) };
-    format!("the Docker engine does not answer; {remedy}, or choose another with `docker context use`{detail}")
+    let message =
+        format!("the Docker engine does not answer; {remedy}, or choose another with `docker context use`{detail}");
+    Trouble { kind: Kind::NotRunning, message }
 }
 
 /// The client has no `compose`.
-fn no_compose(stderr: &str, os: &str, has_v1: bool) -> String {
-    if has_v1 {
-        return format!(
+fn no_compose(stderr: &str, os: &str, has_v1: bool) -> Trouble {
+    let message = if has_v1 {
+        format!(
             "only Compose v1 (`docker-compose`) is installed; the stack needs Compose v2, {OLDEST_COMPOSE} or later. {}",
             upgrade(os)
-        );
-    }
-    let detail = stderr.lines().next().unwrap_or_default();
-    format!("Docker Compose is not installed ({detail}). {}", upgrade(os))
+        )
+    } else {
+        let detail = stderr.lines().next().unwrap_or_default();
+        format!("Docker Compose is not installed ({detail}). {}", upgrade(os))
+    };
+    Trouble { kind: Kind::NotInstalled, message }
 }
 
 fn upgrade(os: &str) -> &'static str {
@@ -140,7 +173,7 @@ mod tests {
             Ok(text) => own(Ok(Box::leak(text.to_owned().into_boxed_str()))),
             Err(text) => Err(text.to_owned()),
         };
-        let message = check(leak(version), leak(compose), "linux", has_v1).unwrap_err();
+        let message = check(leak(version), leak(compose), "linux", has_v1).unwrap_err().message;
         for word in words {
             assert!(message.contains(word), "no {word:?} in {message:?}");
         }

@@ -71,6 +71,13 @@ pub fn is_placeholder(value: &str) -> bool {
     value.starts_with(PLACEHOLDER)
 }
 
+impl Assignment {
+    /// The whole assignment as it stands in `text`, from which it was parsed.
+    pub fn written<'a>(&self, text: &'a str) -> &'a str {
+        &text[self.lines.clone()]
+    }
+}
+
 /// Whether a template's value is a placeholder for a secret; a UUID is made too, but is none.
 pub fn is_secret(template_value: &str) -> bool {
     template_value.starts_with(PLACEHOLDER) && secret_asked_for(template_value) != Secret::Uuid

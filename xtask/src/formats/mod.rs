@@ -9,5 +9,6 @@ pub mod engine;
 pub mod env;
 pub mod hosts;
 pub mod platform;
+pub mod remedies;
 pub mod render;
 pub mod verification;

@@ -5,6 +5,8 @@
 mod artifacts;
 mod checkout;
 mod cli;
+#[cfg(unix)]
+mod doctor;
 mod events;
 #[cfg(unix)]
 mod hosts;

@@ -1,0 +1,123 @@
+//! What can be done about an engine that is missing, as commands of this system.
+
+use crate::formats::engine::Kind;
+
+/// One command that mends something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub command: String,
+    /// Whether it needs an administrator; else it is a line for `sh`.
+    pub is_elevated: bool,
+}
+
+/// What is known of the system.
+#[derive(Debug)]
+pub struct System<'a> {
+    /// `std::env::consts::OS`
+    pub os: &'a str,
+    /// The text of `/etc/os-release`.
+    pub os_release: &'a str,
+    pub has_systemd: bool,
+    pub has_colima: bool,
+    pub user: &'a str,
+}
+
+impl System<'_> {
+    /// The steps that mend a trouble, from the distribution's own packages; `None` where there are none.
+    ///
+    /// Package names as of Debian 13, Ubuntu 24.04, Fedora 42, Arch and Homebrew in 2026-11. Debian 12 has
+    /// Compose v1 alone.
+    pub fn steps(&self, kind: Kind) -> Option<Vec<Step>> {
+        let elevated = |text: &str| Step { command: text.to_owned(), is_elevated: true };
+        let own = |text: &str| Step { command: text.to_owned(), is_elevated: false };
+        let macos = self.os == "macos";
+        if !macos && self.os != "linux" {
+            return None;
+        }
+        match kind {
+            Kind::NotInstalled if macos => Some(vec![
+                own("brew install colima docker docker-compose"),
+                own("mkdir -p ~/.docker/cli-plugins"),
+                // Homebrew does not put it where docker looks for it.
+                own(
+                    "ln -sfn $(brew --prefix)/opt/docker-compose/bin/docker-compose ~/.docker/cli-plugins/docker-compose",
+                ),
+                own("colima start --memory 4"),
+            ]),
+            Kind::NotInstalled => {
+                let install = match self.distribution()? {
+                    ("debian", version) if version.is_some_and(|version| version < 13) => return None,
+                    ("debian", _) => "apt-get install --yes docker.io docker-cli docker-compose",
+                    ("ubuntu", _) => "apt-get install --yes docker.io docker-compose-v2",
+                    ("fedora", _) => "dnf install --assumeyes moby-engine docker-compose",
+                    ("arch", _) => "pacman --sync --needed --noconfirm docker docker-compose",
+                    _ => return None,
+                };
+                let mut steps = vec![elevated(install)];
+                if install.starts_with("apt-get") {
+                    steps.insert(0, elevated("apt-get update"));
+                }
+                steps.extend(self.steps(Kind::NotRunning)?);
+                Some(steps)
+            }
+            Kind::NotRunning if macos && self.has_colima => Some(vec![own("colima start")]),
+            Kind::NotRunning if macos => Some(vec![own("open -a Docker")]),
+            Kind::NotRunning if self.has_systemd => Some(vec![elevated("systemctl enable --now docker")]),
+            Kind::NotRunning => Some(vec![elevated("service docker start")]),
+            Kind::NotPermitted if !macos && self.user != "root" && !self.user.is_empty() => {
+                Some(vec![elevated(&format!("usermod --append --groups docker {}", self.user))])
+            }
+            Kind::NotPermitted | Kind::TooOld => None,
+        }
+    }
+
+    /// The family of the distribution, and its own version where it is the family's head.
+    fn distribution(&self) -> Option<(&'static str, Option<u32>)> {
+        let value = |key: &str| {
+            let line = self.os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            line.unwrap_or_default().trim_matches('"').to_owned()
+        };
+        let (id, like) = (value("ID"), value("ID_LIKE"));
+        let version = value("VERSION_ID").split('.').next().and_then(|version| version.parse().ok());
+        let known = ["debian", "ubuntu", "fedora", "arch"];
+        if let Some(family) = known.into_iter().find(|family| *family == id) {
+            return Some((family, version));
+        }
+        // The nearest relative stands first: Linux Mint is like ubuntu and debian.
+        like.split(' ').find_map(|like| known.into_iter().find(|family| *family == like)).map(|family| (family, None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(os_release: &str, kind: Kind, expected: &[&str]) {
+        let system = System { os: "linux", os_release, has_systemd: true, has_colima: false, user: "me" };
+        let steps = system.steps(kind).unwrap_or_default();
+        assert_eq!(steps.iter().map(|step| step.command.as_str()).collect::<Vec<_>>(), expected);
+        assert!(steps.iter().all(|step| step.is_elevated));
+    }
+
+    #[test]
+    fn installs_from_the_distribution_s_own_packages() {
+        let start = "systemctl enable --now docker";
+        let not = Kind::NotInstalled;
+        let update = "apt-get update";
+        let debian = "apt-get install --yes docker.io docker-cli docker-compose";
+        check("ID=debian\nVERSION_ID=\"13\"\n", not, &[update, debian, start]);
+        check("ID=debian\n", not, &[update, debian, start]);
+        check("ID=debian\nVERSION_ID=\"12\"\n", not, &[]);
+        let ubuntu = "apt-get install --yes docker.io docker-compose-v2";
+        check("ID=ubuntu\nID_LIKE=debian\nVERSION_ID=\"24.04\"\n", not, &[update, ubuntu, start]);
+        check("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\nVERSION_ID=\"12\"\n", not, &[update, ubuntu, start]);
+        check("ID=fedora\n", not, &["dnf install --assumeyes moby-engine docker-compose", start]);
+        let arch = "pacman --sync --needed --noconfirm docker docker-compose";
+        check("ID=arch\n", not, &[arch, start]);
+        check("ID=void\n", not, &[]);
+        check("ID=void\n", Kind::NotRunning, &[start]);
+        check("", Kind::NotPermitted, &["usermod --append --groups docker me"]);
+        check("ID=debian\n", Kind::TooOld, &[]);
+    }
+}
