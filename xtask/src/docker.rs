@@ -24,6 +24,9 @@ use crate::terminal::say;
 /// Variables that would make Compose look elsewhere than at the committed files.
 const REDIRECTING: [&str; 3] = ["COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"];
 
+/// Compose does not always name the file that it means.
+pub const REFUSED_CONFIG: &str = "Compose does not take docker-compose.yml, docker-compose.override.yml or .env";
+
 /// The label by which Compose finds what it made.
 const PROJECT_LABEL: &str = "com.docker.compose.project";
 
@@ -202,7 +205,7 @@ impl Docker {
 
     /// The configuration as Compose resolves it from the compose file, its override and `.env`.
     pub fn config(&self) -> anyhow::Result<Config> {
-        Config::parse(&self.start_config()?.finish()?)
+        Config::parse(&self.start_config()?.finish().context(REFUSED_CONFIG)?)
     }
 
     /// [`Docker::config`] under way, for [`Config::parse`].

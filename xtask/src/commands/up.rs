@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::cli;
 use crate::commands::{Outcome, doctor, hosts, setup};
 use crate::diagnosis;
-use crate::docker::{Change, Docker};
+use crate::docker::{Change, Docker, REFUSED_CONFIG};
 use crate::formats::compose::{self, Config};
 use crate::formats::containers::{Container, Progress};
 use crate::formats::engine::Trouble;
@@ -100,7 +100,7 @@ impl Stack {
         let config = docker.start_config()?;
         let hashes = docker.start(docker.compose().args(["config", "--hash", "*"]))?;
         docker.check_engine()?;
-        let config = Config::parse(&config.finish()?)?;
+        let config = Config::parse(&config.finish().context(REFUSED_CONFIG)?)?;
         let hashes = compose::parse_hashes(&hashes.finish()?);
         let containers = docker.containers(&config.name)?;
         Ok(Stack { config, hashes, containers })

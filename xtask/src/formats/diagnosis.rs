@@ -187,6 +187,11 @@ pub static RULES: &[Rule] = &[
         remedy: "`cargo xtask restart` makes the containers and their network connections anew",
     },
     Rule {
+        seen: &[(Service, "Can't reach database server at `{server}`"), (Service, "connection to server at \"{server}\" (")],
+        cause: "{service} does not reach the database at {server}: postgres does not run, or a firewall drops what containers send each other",
+        remedy: "`cargo xtask status` says whether postgres runs; if it does, `sudo systemctl restart docker` makes the engine's firewall rules anew",
+    },
+    Rule {
         seen: &[(Service, "Read-only file system"), (Database, "Read-only file system")],
         cause: "{service} may not write where it must: its volume or file system is mounted read-only",
         remedy: "take a `:ro` out of deploy/analytics/docker-compose.override.yml; without one, the disk went read-only after an error (`sudo dmesg`)",

@@ -362,6 +362,7 @@ pub fn check_values(
     }
     if let Some(domain) = effective.get("GLITCHTIP_DOMAIN")
         && let Some((_, port)) = domain.value.strip_prefix("http://").and_then(|rest| rest.rsplit_once(':'))
+        && !glitchtip_port.is_empty()
         && port.trim_end_matches('/') != glitchtip_port
     {
         let what = format!("GLITCHTIP_DOMAIN names port {port}, and GlitchTip is published on {glitchtip_port}");

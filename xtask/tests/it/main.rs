@@ -9,6 +9,8 @@ mod cli;
 mod doctor;
 mod events;
 #[cfg(unix)]
+mod faults;
+#[cfg(unix)]
 mod hosts;
 mod setup;
 mod stack;

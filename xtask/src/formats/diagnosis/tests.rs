@@ -299,6 +299,13 @@ const RECORDS: &[Record] = &[
         "cargo xtask restart",
     ),
     (
+        "an engine without firewall rules on a machine that drops what it does not know",
+        Service,
+        "Error: P1001: Can't reach database server at `postgres:5432`",
+        "does not reach the database at postgres:5432",
+        "sudo systemctl restart docker",
+    ),
+    (
         "postgres with its volume mounted :ro",
         Service,
         "fixing permissions on existing directory /var/lib/postgresql/data ... initdb: error: could not change permissions of directory \"/var/lib/postgresql/data\": Read-only file system",

@@ -1,0 +1,496 @@
+//! Faults, injected on the real engine: nothing is lost, and what cannot go on says why.
+//!
+//! CI runs a short form. The whole of it, as root on a Linux machine with dockerd:
+//!
+//!     XTASK_FAULT_ROUNDS=50 cargo test --package xtask --features whole-machine --test it faults -- --include-ignored
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::checkout::{Checkout, Run};
+
+/// How often each command is killed.
+fn rounds() -> usize {
+    std::env::var("XTASK_FAULT_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
+}
+
+/// A stack without GlitchTip: half the start.
+fn umami_alone() -> Checkout {
+    let checkout = Checkout::with_stack();
+    let mut text = checkout.read("docker-compose.override.yml");
+    for service in ["glitchtip-migrate", "glitchtip-web", "glitchtip-worker"] {
+        text = text.replace(&format!("  {service}:\n"), &format!("  {service}:\n    profiles: [unused]\n"));
+    }
+    checkout.write("docker-compose.override.yml", &text);
+    checkout
+}
+
+/// Looks again and again until something is so.
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within 90 s: {what}");
+        thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn converges_after_being_killed_at_any_moment() {
+    let checkout = umami_alone();
+    for _ in 0..rounds() * 5 {
+        let _ = fs::remove_file(checkout.path(".env"));
+        killed(&checkout, &["setup"], 30);
+        checkout.xtask(&["setup"]).success();
+        let text = checkout.read(".env");
+        assert!(!text.contains("=change_this") && text.contains("\nGLITCHTIP_API_TOKEN="), "half an env file");
+        assert_eq!(fs::metadata(checkout.path(".env")).unwrap().permissions().mode() & 0o777, 0o600);
+        killed(&checkout, &["setup"], 30);
+        assert_eq!(checkout.read(".env"), text, "a complete env file was changed");
+    }
+
+    checkout.xtask(&["up"]).success();
+    let env = checkout.read(".env");
+    checkout.sql("umami_db", "create table kept (n int)");
+    let mut written = 0;
+    for round in 0..rounds() {
+        for (verb, longest) in [("up", 7_000), ("down", 3_000), ("restart", 9_000)] {
+            written += 1;
+            checkout.sql("umami_db", &format!("insert into kept values ({written})"));
+            if verb == "up" {
+                checkout.xtask(&["down"]).success();
+            }
+            let moment = killed(&checkout, &[verb], longest);
+            let up = checkout.xtask(&["up"]);
+            assert_eq!(up.code, Some(0), "round {round}, {verb} killed after {moment:?}:\n{}", up.stderr);
+            let rows = checkout.sql("umami_db", "select count(*), max(n) from kept");
+            assert_eq!(rows, format!("{written}|{written}"), "round {round}, {verb} killed after {moment:?}");
+            assert_eq!(checkout.read(".env"), env);
+            checkout.xtask(&["status"]).success();
+        }
+    }
+}
+
+/// Starts an xtask and kills it (SIGKILL) somewhere in its first `longest` milliseconds; says when.
+fn killed(checkout: &Checkout, arguments: &[&str], longest: u64) -> Duration {
+    let moment = Duration::from_millis(rand::random_range(0..longest));
+    let mut child = checkout.xtask_command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + moment;
+    while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
+        thread::park_timeout(deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(20)));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    moment
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn comes_back_with_all_its_data_when_processes_are_killed() {
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["up"]).success();
+    for service in ["umami", "glitchtip-web"] {
+        kill_main_process(&checkout, service);
+        until_back(&checkout, service);
+    }
+    postgres_keeps_what_it_committed(&checkout);
+    accepted_events_are_stored_in_the_end(&checkout);
+    checkout.xtask(&["status"]).success();
+    checkout.xtask(&["up"]).success().says("everything runs already");
+}
+
+fn postgres_keeps_what_it_committed(checkout: &Checkout) {
+    checkout.sql("umami_db", "create table written (n int)");
+    let psql = ["exec", "-i", &checkout.container("postgres"), "psql", "--username", "analytics_admin"];
+    let mut writer = checkout.command("docker");
+    writer.args(psql).args(["--dbname", "umami_db", "-At"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut writer = writer.stderr(Stdio::null()).spawn().unwrap();
+    let mut statements = writer.stdin.take().unwrap();
+    let feeder = thread::spawn(move || {
+        // Until the session is gone.
+        (1..).take_while(|n| writeln!(statements, "insert into written values ({n}) returning n;").is_ok()).count()
+    });
+    let mut committed: Vec<String> = Vec::new();
+    for line in BufReader::new(writer.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        if line.bytes().all(|b| b.is_ascii_digit()) {
+            committed.push(line);
+        }
+        if committed.len() == 500 {
+            kill_main_process(checkout, "postgres");
+        }
+    }
+    writer.wait().unwrap();
+    assert!(feeder.join().unwrap() > 0 && committed.len() >= 500, "only {} rows were written", committed.len());
+    until_back(checkout, "postgres");
+    let kept = checkout.sql("umami_db", "select n from written");
+    let kept: std::collections::BTreeSet<&str> = kept.lines().collect();
+    let lost: Vec<&String> = committed.iter().filter(|n| !kept.contains(n.as_str())).collect();
+    assert!(lost.is_empty(), "committed and lost: {lost:?}");
+}
+
+fn accepted_events_are_stored_in_the_end(checkout: &Checkout) {
+    let query = "select project_id, replace(public_key::text, '-', '') from projects_projectkey order by 1 limit 1";
+    let key = checkout.sql("glitchtip_db", query);
+    let (project, key) = key.split_once('|').unwrap();
+    let send = |n: usize| {
+        let id = format!("{:032x}", rand::random::<u128>());
+        let event = format!(r#"{{"message":"fault {n}","level":"error","platform":"other"}}"#);
+        let body = format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\"}}\n{event}\n");
+        let path = format!("/api/{project}/envelope/?sentry_key={key}");
+        let is_accepted = post(checkout.glitchtip_port, &path, &body).is_some_and(|status| status == 200);
+        is_accepted.then_some(id)
+    };
+    let stored = || {
+        let ids = checkout.sql("glitchtip_db", "select replace(id::text, '-', '') from issue_events_issueevent");
+        ids.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+
+    // Queued in Redis while no worker takes them; then Redis dies.
+    kill_main_process(checkout, "glitchtip-worker");
+    let mut accepted: Vec<String> = (0..8).filter_map(send).collect();
+    assert_eq!(accepted.len(), 8);
+    kill_main_process(checkout, "redis");
+    until_back(checkout, "redis");
+    until_back(checkout, "glitchtip-worker");
+    until("the events that were queued are stored", || {
+        let stored = stored();
+        accepted.iter().all(|id| stored.contains(id))
+    });
+
+    // The worker dies in the middle: it has taken one event out of the queue by then, and GlitchTip's
+    // worker acknowledges before it stores. That one may be lost; no other.
+    accepted = (0..8).filter_map(send).collect();
+    until("the worker is in the middle", || {
+        let stored = stored();
+        accepted.iter().any(|id| stored.contains(id))
+    });
+    kill_main_process(checkout, "glitchtip-worker");
+    accepted.extend((8..10).filter_map(send));
+    until_back(checkout, "glitchtip-worker");
+    until("all events but the one in the worker's hands are stored", || {
+        let stored = stored();
+        let queue = ["exec", &checkout.container("redis"), "redis-cli", "llen", "glitchtip:events"];
+        let left = Run::of(checkout.command("docker").args(queue)).success().stdout;
+        left.trim() == "0" && accepted.iter().filter(|id| !stored.contains(id)).count() <= 1
+    });
+}
+
+/// The status of an answer; `None` where there was none.
+fn post(port: u16, path: &str, body: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let length = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
+}
+
+#[track_caller]
+fn inspect(checkout: &Checkout, service: &str, format: &str) -> String {
+    let id = checkout.container(service);
+    Run::of(checkout.command("docker").args(["inspect", "--format", format, &id])).success().stdout.trim().to_owned()
+}
+
+/// As a crash does it: `docker kill` would count as stopped on purpose.
+#[track_caller]
+fn kill_main_process(checkout: &Checkout, service: &str) {
+    let pid = inspect(checkout, service, "{{.State.Pid}}");
+    let image = "analytics-standin/redis:7";
+    let run = ["run", "--rm", "--privileged", "--pid", "host", "--network", "none", "--entrypoint", "sh", image];
+    Run::of(checkout.command("docker").args(run).args(["-c", &format!("kill -9 {pid}")])).success();
+    until("the process is gone", || inspect(checkout, service, "{{.State.Pid}}") != pid);
+}
+
+/// Waits until the engine has started a service again, and it is healthy.
+#[track_caller]
+fn until_back(checkout: &Checkout, service: &str) {
+    until(&format!("{service} is back"), || {
+        let format = "{{gt .RestartCount 0}} {{.State.Status}} {{.State.Health.Status}}";
+        inspect(checkout, service, format) == "true running healthy"
+    });
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn explains_what_went_wrong_and_loses_nothing() {
+    let checkout = umami_alone();
+    let override_file = checkout.read("docker-compose.override.yml");
+
+    // A volume that is full.
+    let small = "volumes:\n  postgres_data:\n    driver_opts: {type: tmpfs, device: tmpfs, o: size=30m}\n";
+    checkout.write("docker-compose.override.yml", &format!("{override_file}{small}"));
+    checkout.xtask(&["up"]).code(1).says("postgres: ").says("the disk or volume that postgres writes to is full");
+    checkout.write("docker-compose.override.yml", &override_file);
+    checkout.xtask(&["clean", "--yes"]).success();
+
+    checkout.xtask(&["up"]).success();
+    checkout.sql("umami_db", "create table kept (n int); insert into kept values (42)");
+    let env = checkout.read(".env");
+
+    // A limit that is too low.
+    checkout.write(".env", &env.replace("UMAMI_MEMORY=512M", "UMAMI_MEMORY=12M"));
+    checkout.xtask(&["up"]).code(1).says("needs more memory than its limit of 12 MiB").says("set UMAMI_MEMORY in");
+    checkout.write(".env", &env);
+
+    // An image that is nowhere: nothing listens on that port.
+    checkout.write(
+        "docker-compose.override.yml",
+        &override_file.replace("analytics-standin/umami:3", "127.0.0.1:9/umami:3"),
+    );
+    checkout
+        .xtask(&["up"])
+        .code(1)
+        .says("does not reach the registry 127.0.0.1:9")
+        .says("docker pull 127.0.0.1:9/umami:3");
+    checkout.write("docker-compose.override.yml", &override_file);
+
+    // A port that is taken between the look and the start.
+    checkout.xtask(&["down"]).success();
+    let listener = stolen_at_the_last_moment(&checkout);
+    let me = format!("(pid {})", std::process::id());
+    let words = format!("port {} of this machine was taken in the meantime by", checkout.umami_port);
+    let (run, listener) = listener.join().unwrap();
+    run.code(1).says(&words).says(&me);
+    drop(listener);
+
+    checkout.xtask(&["up"]).success();
+    assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
+}
+
+/// Runs `up` with a docker that waits before it starts anything, until the port is ours.
+fn stolen_at_the_last_moment(checkout: &Checkout) -> thread::JoinHandle<(Run, TcpListener)> {
+    let (folder, ready, go) =
+        (checkout.root().join("wrapped"), checkout.root().join("ready"), checkout.root().join("go"));
+    fs::create_dir_all(&folder).unwrap();
+    let docker = Run::of(Command::new("sh").args(["-c", "command -v docker"])).success().stdout;
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *' up --detach'*) touch '{}'; while [ ! -e '{}' ]; do sleep 0.05; done;; esac\nexec {} \"$@\"\n",
+        ready.display(),
+        go.display(),
+        docker.trim()
+    );
+    fs::write(folder.join("docker"), script).unwrap();
+    fs::set_permissions(folder.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut up = checkout.xtask_command(&["up"]);
+    up.env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
+    let port = checkout.umami_port;
+    thread::spawn(move || {
+        let child = up.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        until("up is about to start the stack", || ready.exists());
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        fs::write(go, "").unwrap();
+        (Run::from(child.wait_with_output().unwrap()), listener)
+    })
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn says_what_is_broken_in_the_files_and_starts_nothing() {
+    let checkout = umami_alone();
+    checkout.xtask(&["setup"]).success();
+    let env = checkout.read(".env");
+    let password = checkout.variable("POSTGRES_PASSWORD");
+    let with = |text: &str| format!("{env}\n{text}\n").into_bytes();
+    let broken: [(&str, Vec<u8>, &str); 10] = [
+        ("a name with a blank", with("A B=hidden"), "line"),
+        ("an open quote", with("A=\"hidden"), "never closed"),
+        ("text after a quote", with("A='x'hidden"), "after the closing quote"),
+        ("no name", with("=hidden"), "no variable name"),
+        ("not UTF-8", [env.as_bytes(), b"A=\xff\xfe\n"].concat(), "not UTF-8"),
+        ("a URL in a password", with("UMAMI_DATABASE_PASSWORD=hid/den"), "break the database's URL"),
+        ("no scheme", with("GLITCHTIP_DOMAIN=errors.local"), "has no scheme"),
+        ("no amount", with("UMAMI_MEMORY=plenty"), "plenty"),
+        ("no port's number", with("BIND_ADDRESS=nowhere"), "nowhere"),
+        ("an unknown reference", with("UMAMI_DATABASE=$hidden/x"), "UMAMI_DATABASE"),
+    ];
+    for (how, text, words) in broken {
+        fs::write(checkout.path(".env"), &text).unwrap();
+        let up = checkout.xtask(&["up"]);
+        assert_eq!(up.code, Some(1), "{how}: {}", up.stderr);
+        assert!(up.stderr.contains(words), "{how}: does not say {words:?}:\n{}", up.stderr);
+        assert!(!up.stderr.contains("hidden") && !up.stderr.contains(&password), "{how}: a value is shown");
+        assert!(fs::read(checkout.path(".env")).unwrap().starts_with(env.as_bytes()), "{how}: .env was changed");
+    }
+    checkout.write(".env", &env);
+
+    let override_file = checkout.read("docker-compose.override.yml");
+    for (wrong, words) in [
+        ("services:\n  umami: {image: [}\n", "docker-compose.override.yml"),
+        ("services:\n  umami: {imagee: x}\n", "imagee"),
+        ("services:\n  umami: {depends_on: [nobody]}\n", "nobody"),
+    ] {
+        checkout.write("docker-compose.override.yml", wrong);
+        checkout.xtask(&["up"]).code(1).says(words);
+    }
+    checkout.write("docker-compose.override.yml", &override_file);
+    assert_eq!(checkout.compose(&["ps", "--all", "--quiet"]).success().stdout, "", "something was started");
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn works_in_odd_surroundings() {
+    let checkout = umami_alone();
+    // Two at once: one makes the stack, the other waits for it.
+    let start = || checkout.xtask_command(&["up"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let both = [start(), start()].map(|child| Run::from(child.wait_with_output().unwrap()).success());
+    let waited = both.iter().filter(|run| run.stderr.contains("another cargo xtask works on this checkout")).count();
+    assert_eq!(waited, 1, "{}\n{}", both[0].stderr, both[1].stderr);
+
+    // Nobody reads, and a locale that is not UTF-8.
+    for verb in [&["status"][..], &["up"], &["logs", "--no-follow"], &["doctor"], &["doctor", "--json"]] {
+        let mut child = checkout.xtask_command(verb);
+        let mut child = child.env("LC_ALL", "POSIX").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let run = Run::from(child.wait_with_output().unwrap());
+        assert!(!run.stderr.contains("panicked"), "{verb:?}: {}", run.stderr);
+        assert!(run.code == Some(0) || verb[0] == "logs", "{verb:?}: {:?} {}", run.code, run.stderr);
+    }
+
+    // A checkout that cannot be written to.
+    read_only(&checkout, &["up"]).success().says("everything runs already");
+    read_only(&checkout, &["status"]).success();
+    let env = checkout.read(".env");
+    checkout.write(".env", "POSTGRES_USER=analytics_admin\n");
+    read_only(&checkout, &["setup"]).code(1).says("writing");
+    assert_eq!(checkout.read(".env"), "POSTGRES_USER=analytics_admin\n");
+    checkout.write(".env", &env);
+
+    // A path with blanks and letters from elsewhere, like anyone's home.
+    let elsewhere = Checkout::named("Büro „neu“ 网站 ");
+    elsewhere.write("docker-compose.override.yml", &checkout.read("docker-compose.override.yml"));
+    elsewhere.write(".env", &env);
+    let mut up = elsewhere.xtask_command(&["up"]);
+    up.env("COMPOSE_PROJECT_NAME", &checkout.project);
+    Run::of(&mut up).code(1).says("is the stack of another checkout").says(&checkout.root().display().to_string());
+    checkout.xtask(&["down"]).success();
+    Run::of(&mut up).success().says("are ready");
+    let mut clean = elsewhere.xtask_command(&["clean", "--yes"]);
+    Run::of(clean.env("COMPOSE_PROJECT_NAME", &checkout.project)).success();
+}
+
+/// Runs xtask while nothing of the checkout can be changed: for root, that takes a mount.
+fn read_only(checkout: &Checkout, arguments: &[&str]) -> Run {
+    let is_root = fs::write(checkout.path(".gitignore.probe"), "").is_ok() && {
+        fs::remove_file(checkout.path(".gitignore.probe")).unwrap();
+        Run::of(Command::new("id").arg("-u")).stdout.trim() == "0"
+    };
+    let mut command = checkout.xtask_command(arguments);
+    if is_root {
+        let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+        let mut unshare = checkout.command("unshare");
+        unshare.args(["--mount", "sh", "-c", script]).arg(checkout.root());
+        unshare.arg(command.get_program()).args(arguments).current_dir("/");
+        return Run::of(&mut unshare);
+    }
+    let folder = checkout.path("");
+    let set = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    set(&folder, 0o555);
+    let run = Run::of(&mut command);
+    set(&folder, 0o755);
+    run
+}
+
+/// The engine stops in the ordinary way, and then dies, under a running stack.
+///
+/// It is one of our own: its data, sockets and network are its alone. For root, hence not in every CI.
+#[cfg(feature = "whole-machine")]
+#[test]
+#[ignore = "starts containers"]
+fn comes_back_with_its_engine() {
+    let folder = tempfile::Builder::new().prefix("engine").tempdir().unwrap();
+    let mut engine = PrivateEngine { folder, child: None };
+    engine.start();
+    let load = "docker save analytics-standin/postgres:15 analytics-standin/redis:7 analytics-standin/umami:3 \
+                analytics-standin/glitchtip:6 | DOCKER_HOST=$0 docker load";
+    Run::of(Command::new("sh").args(["-c", load, &engine.address()])).success();
+    let checkout = Checkout::with_stack();
+    let on_it = |arguments: &[&str]| Run::of(checkout.xtask_command(arguments).env("DOCKER_HOST", engine.address()));
+    on_it(&["up"]).success();
+    let sql = |statement: &str| {
+        let psql = ["compose", "exec", "--no-TTY", "postgres", "psql", "-At", "--username", "analytics_admin"];
+        let mut command = checkout.command("docker");
+        command.env("DOCKER_HOST", engine.address()).args(psql).args(["--dbname", "umami_db", "--command", statement]);
+        Run::of(&mut command).success().stdout
+    };
+    sql("create table kept (n int); insert into kept values (42)");
+    let address = engine.address();
+    let well = |address: &str| {
+        let mut status = checkout.xtask_command(&["status"]);
+        Run::of(status.env("DOCKER_HOST", address)).code == Some(0)
+    };
+    for signal in ["TERM", "KILL"] {
+        engine.stop(signal);
+        assert!(!well(&address));
+        engine.start();
+        until(&format!("everything is back after {signal}"), || well(&address));
+    }
+    let sql = Run::of(checkout.command("docker").env("DOCKER_HOST", &address).args([
+        "compose",
+        "exec",
+        "--no-TTY",
+        "postgres",
+        "psql",
+        "-At",
+        "--username",
+        "analytics_admin",
+        "--dbname",
+        "umami_db",
+        "--command",
+        "select n from kept",
+    ]));
+    assert_eq!(sql.success().stdout.trim(), "42");
+    Run::of(checkout.xtask_command(&["clean", "--yes"]).env("DOCKER_HOST", &address)).success();
+}
+
+#[cfg(feature = "whole-machine")]
+struct PrivateEngine {
+    folder: tempfile::TempDir,
+    child: Option<std::process::Child>,
+}
+
+#[cfg(feature = "whole-machine")]
+impl PrivateEngine {
+    fn address(&self) -> String {
+        format!("unix://{}", self.folder.path().join("socket").display())
+    }
+
+    fn start(&mut self) {
+        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        fs::write(path("config.json"), "{}").unwrap();
+        // A network of its own: two engines in one would undo each other's firewall rules.
+        let script = "ip link set lo up && exec dockerd --config-file \"$0/config.json\" --data-root \"$0/data\" \
+                      --exec-root \"$0/exec\" --pidfile \"$0/pid\" --host \"unix://$0/socket\" 2>>\"$0/log\"";
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--net", "sh", "-c", script]).arg(self.folder.path()).stdin(Stdio::null());
+        self.child = Some(unshare.spawn().unwrap());
+        until("the engine answers", || {
+            Run::of(Command::new("docker").env("DOCKER_HOST", self.address()).arg("version")).code == Some(0)
+        });
+    }
+
+    fn stop(&mut self, signal: &str) {
+        let Some(mut child) = self.child.take() else { return };
+        // unshare and sh became dockerd.
+        Run::of(Command::new("kill").args(["-s", signal, &child.id().to_string()])).success();
+        child.wait().unwrap();
+        let _ = fs::remove_file(self.folder.path().join("pid"));
+    }
+}
+
+#[cfg(feature = "whole-machine")]
+impl Drop for PrivateEngine {
+    fn drop(&mut self) {
+        self.stop("TERM");
+    }
+}
