@@ -62,6 +62,14 @@ pub fn print(
     Ok(())
 }
 
+/// Says of each service that has failed why, where nothing was started.
+pub fn print_failed(docker: &Docker, config: &Config, containers: &BTreeMap<String, Container>) -> anyhow::Result<()> {
+    let progress = |name: &str, container: &Container| container.progress(config.is_one_shot(name), None);
+    let all = containers.iter().map(|(name, container)| (name.as_str(), progress(name, container)));
+    let failed: Vec<_> = all.filter(|(_, progress)| matches!(progress, Progress::Failed(_))).collect();
+    print(docker, config, containers, &failed, "")
+}
+
 /// Puts the explanation of a docker command that failed in the place of its error.
 pub fn explain_failure(docker: &Docker, config: &Config, error: anyhow::Error) -> anyhow::Error {
     let failure = error.downcast_ref::<Failure>();

@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 
 use crate::cli;
-use crate::commands::Outcome;
+use crate::commands::{Outcome, hosts};
 use crate::docker::Docker;
 use crate::formats::compose::{Config, Service};
 use crate::formats::doctor::{self, Engine, Finding, Info, Level, Login};
@@ -55,6 +55,7 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Doctor) -> anyhow::R
 /// Looks at everything; what keeps the engine from being used comes back apart.
 fn examine(project: &Project, verbose: bool) -> anyhow::Result<(Vec<Finding>, Option<Trouble>)> {
     let mut findings = check_env_file(project)?;
+    findings.push(check_hosts(project));
     let docker = match Docker::new(project, verbose) {
         Ok(docker) => docker,
         Err(error) => {
@@ -203,6 +204,22 @@ fn check_env_file(project: &Project) -> anyhow::Result<Vec<Finding>> {
         }
     }
     Ok(findings)
+}
+
+fn check_hosts(project: &Project) -> Finding {
+    match hosts::check(project, None, Duration::from_secs(1)) {
+        Ok(check) => {
+            let away = check.hostnames.iter().filter(|check| !check.leads_here());
+            let away: Vec<String> = away.map(|check| check.hostname.to_string()).collect();
+            match away.is_empty() {
+                true => Finding::good("hosts", "the hostnames of .env lead here"),
+                false => {
+                    Finding::warning("hosts", format!("{} does not lead here", away.join(", ")), "`cargo xtask hosts`")
+                }
+            }
+        }
+        Err(error) => Finding::warning("hosts", format!("{error:#}"), "`cargo xtask hosts --check` says more"),
+    }
 }
 
 /// Whether the passwords of `.env` open PostgreSQL.

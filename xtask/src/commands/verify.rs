@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::cli;
 use crate::commands::Outcome;
+use crate::diagnosis;
 use crate::docker::{self, Docker, Running};
 use crate::formats::compose::Config;
 use crate::formats::containers::Container;
@@ -76,6 +77,9 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Verify) -> anyhow:
         true => format!("{}\n", serde_json::to_string_pretty(&report)?),
         false => report.render(),
     })?;
+    if !report.passed {
+        diagnosis::print_failed(docker, &config, &services.containers)?;
+    }
     Ok(if report.passed { Outcome::Done } else { Outcome::NotDone })
 }
 
