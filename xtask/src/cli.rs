@@ -54,6 +54,10 @@ pub enum Command {
     Connect(Connect),
     /// Prove that events arrive: send some, read them back, name the hop that lost one
     Verify(Verify),
+    /// Save all data in one file, and prove that it can be restored; the stack runs on
+    Backup(Backup),
+    /// Put a backup in the place of all data, after saving what is there
+    Restore(Restore),
     /// Delete this project's containers, network and volumes, after asking; keep .env
     Clean(Clean),
     /// Let the hostnames in .env lead to this machine, by a block in the hosts file
@@ -135,6 +139,43 @@ pub struct Verify {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Backup {
+    /// Where the file goes; by default deploy/analytics/backups
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Restore it into a throwaway PostgreSQL and count every table; the default
+    #[arg(long, overrides_with = "no_verify")]
+    pub verify: bool,
+    /// Trust that it can be restored
+    #[arg(long, overrides_with = "verify")]
+    pub no_verify: bool,
+    /// Put .env, with all its secrets, into the file
+    #[arg(long)]
+    pub with_env: bool,
+    /// Show the backups that there are, and make none
+    #[arg(long, conflicts_with_all = ["keep", "with_env", "verify", "no_verify"])]
+    pub list: bool,
+    /// Then delete all but the newest N; the newest verified one always stays
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub keep: Option<u64>,
+}
+
+#[derive(Args)]
+pub struct Restore {
+    /// A file that `backup` made
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Do not ask; needed without a terminal
+    #[arg(long)]
+    pub yes: bool,
+    /// Do not save what is there first: it is lost
+    #[arg(long)]
+    pub no_backup: bool,
+    #[command(flatten)]
+    pub wait: Wait,
 }
 
 #[derive(Args)]

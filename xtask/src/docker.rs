@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -29,6 +29,9 @@ pub const REFUSED_CONFIG: &str = "Compose does not take docker-compose.yml, dock
 
 /// The label by which Compose finds what it made.
 const PROJECT_LABEL: &str = "com.docker.compose.project";
+
+/// The label of the containers that live for one script of ours; its value is the project.
+const TOOL_LABEL: &str = "xtask.tool";
 
 /// Docker as this checkout uses it.
 pub struct Docker {
@@ -110,6 +113,53 @@ impl Docker {
     /// Every compose command begins here. Compose finds the compose file and its override by itself.
     pub fn compose(&self) -> Cmd<'_> {
         self.docker().arg("compose")
+    }
+
+    /// A container for one script of ours: without network, gone when it ends. Its output is no log on
+    /// the disk: it may be a whole database.
+    pub fn tool(&self, project: &str, image: &str, script: &str, options: &[String]) -> Cmd<'_> {
+        let label = format!("{TOOL_LABEL}={project}");
+        self.docker()
+            .args(["run", "--rm", "--interactive", "--pull", "never", "--network", "none", "--log-driver", "none"])
+            .args(["--security-opt", "no-new-privileges", "--label", &label, "--entrypoint", "sh"])
+            .args(options)
+            .args([image, "-c", script])
+    }
+
+    /// Removes the tools that a killed xtask left behind, with all that is in them.
+    pub fn remove_tools(&self, project: &str) -> anyhow::Result<()> {
+        let filter = format!("label={TOOL_LABEL}={project}");
+        let ids = self.read(self.docker().args(["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]))?;
+        if !ids.is_empty() {
+            // One that has ended meanwhile removes itself.
+            let _ = self.read(self.docker().args(["rm", "--force", "--volumes"]).args(ids.lines()));
+        }
+        Ok(())
+    }
+
+    /// Starts a command whose stdin and stdout are ours.
+    pub fn start_pipe(&self, cmd: Cmd) -> anyhow::Result<Pipe<'_>> {
+        self.announce(&cmd.to_string());
+        let mut child = Command::from(cmd)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(explain_spawn)?;
+        let stderr = child.stderr.take().map(|mut pipe| {
+            thread::spawn(move || {
+                let mut text = Vec::new();
+                let _ = pipe.read_to_end(&mut text);
+                text
+            })
+        });
+        Ok(Pipe { docker: self, child, stderr })
+    }
+
+    pub fn has_volume(&self, name: &str) -> anyhow::Result<bool> {
+        let cmd = self.docker().args(["volume", "inspect", name]);
+        let output = Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)?;
+        Ok(output.status.success())
     }
 
     /// Starts a command whose output is wanted; its stdin is `stdin`.
@@ -366,6 +416,69 @@ impl Docker {
         }
         Ok(Events { child, sender: ours, receiver })
     }
+}
+
+/// A command under way whose stdin and stdout are streams of bytes for us.
+pub struct Pipe<'a> {
+    docker: &'a Docker,
+    child: Child,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl Pipe<'_> {
+    /// Writes to the command's stdin and closes it.
+    ///
+    /// # Errors
+    /// What `write` says; but when the command no longer listens, why it does not.
+    pub fn write(&mut self, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let Some(mut stdin) = self.child.stdin.take() else { return Ok(()) };
+        let written = write(&mut stdin);
+        drop(stdin);
+        match written {
+            Err(error) if is_broken_pipe(&error) => match self.wait() {
+                Ok(_) => bail!("the container ended before it had read everything"),
+                Err(error) => Err(error),
+            },
+            other => other,
+        }
+    }
+
+    pub fn stdout(&mut self) -> anyhow::Result<impl Read + use<>> {
+        self.child.stdout.take().context("reading a container's output twice")
+    }
+
+    /// Waits for the end and returns what it said on stderr, without secrets.
+    ///
+    /// # Errors
+    /// The same, when it failed.
+    pub fn finish(mut self) -> anyhow::Result<String> {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> anyhow::Result<String> {
+        let status = self.child.wait().context("waiting for a container")?;
+        let stderr = self.stderr.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
+        let stderr = self.docker.redact(&String::from_utf8_lossy(&stderr));
+        if !status.success() {
+            bail!("a container ended with {status}: {}", stderr.trim());
+        }
+        Ok(stderr)
+    }
+}
+
+impl Drop for Pipe<'_> {
+    /// Nobody reads on; the container itself goes with [`Docker::remove_tools`].
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether whoever was to read what we wrote has gone.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
 }
 
 /// A command that changes the stack, under way.

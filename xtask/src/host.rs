@@ -68,6 +68,67 @@ pub fn replace_private_file(path: &Path, text: &str) -> anyhow::Result<()> {
     sync_folder(folder).with_context(doing)
 }
 
+/// Makes a folder that nobody else may look into (0700); one that is there stays as it is.
+pub fn ensure_private_folder(folder: &Path) -> anyhow::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(folder).with_context(|| format!("making {}", folder.display()))
+}
+
+/// A private file (0600) that gets its name when it is whole. Until then it is gone with this value.
+pub struct Draft {
+    file: NamedTempFile,
+    folder: PathBuf,
+}
+
+impl Draft {
+    /// Begins a file in `folder`, which is made private (0700) if it is not there. Removes what was begun
+    /// with the same `prefix` and never finished: the caller knows that nobody is at it.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to.
+    pub fn begin(folder: &Path, prefix: &str) -> anyhow::Result<Draft> {
+        let doing = || format!("making a file in {}", folder.display());
+        ensure_private_folder(folder)?;
+        for entry in fs::read_dir(folder).with_context(doing)?.flatten() {
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
+                fs::remove_file(entry.path()).with_context(doing)?;
+            }
+        }
+        let file = NamedTempFile::with_prefix_in(prefix, folder).with_context(doing)?;
+        Ok(Draft { file, folder: folder.to_path_buf() })
+    }
+
+    pub fn file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// Gives it its name; an existing file is not replaced.
+    pub fn finish(self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.folder.join(name);
+        let doing = || format!("writing {}", path.display());
+        self.file.as_file().sync_all().with_context(doing)?;
+        self.file.persist_noclobber(&path).with_context(doing)?;
+        sync_folder(&self.folder).with_context(doing)?;
+        Ok(path)
+    }
+}
+
+/// A file's size in bytes.
+pub fn size(path: &Path) -> anyhow::Result<u64> {
+    Ok(fs::metadata(path).with_context(|| format!("looking at {}", path.display()))?.len())
+}
+
+/// Deletes one file.
+pub fn remove_file(path: &Path) -> anyhow::Result<()> {
+    fs::remove_file(path).with_context(|| format!("deleting {}", path.display()))
+}
+
 /// Makes a rename in `folder` survive a power cut, where the system has such a thing.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }

@@ -2,6 +2,7 @@
 //!
 //! This file parses, dispatches and turns an error into an exit code; nothing else may choose one.
 
+mod archive;
 mod cli;
 mod commands;
 mod diagnosis;
@@ -11,10 +12,10 @@ mod glitchtip;
 mod host;
 mod http;
 mod project;
+mod stores;
 mod terminal;
 mod umami;
 
-use std::io;
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::NotDone) => ExitCode::FAILURE,
         // Whoever reads our output has seen enough (`| head`).
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if docker::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say!("{}error:{} {error:#}", terminal::RED, terminal::RESET);
             if error.is::<Refused>() { ExitCode::from(3) } else { ExitCode::FAILURE }
@@ -56,16 +57,12 @@ fn run(cli: &Cli, project: &Project) -> anyhow::Result<Outcome> {
         Command::Status(options) => commands::status::run(&docker()?, options),
         Command::Connect(options) => commands::connect::run(project, &docker()?, options),
         Command::Verify(options) => commands::verify::run(project, &docker()?, options),
+        Command::Backup(options) => commands::backup::run(project, &docker()?, options),
+        Command::Restore(options) => commands::restore::run(project, cli.verbose, options),
         Command::Clean(options) => commands::clean::run(project, &docker()?, options),
         Command::Hosts(options) => commands::hosts::run(project, options),
         Command::HostsAsRoot(options) => commands::hosts::run_as_root(options),
         Command::Doctor(options) => commands::doctor::run(project, cli.verbose, options),
         Command::Ci(options) => commands::ci::run(project, cli.verbose, options),
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
 }

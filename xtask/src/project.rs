@@ -53,6 +53,11 @@ impl Project {
         self.stack().join(".env.example")
     }
 
+    /// Where backups are kept unless the user says otherwise.
+    pub fn backups(&self) -> PathBuf {
+        self.stack().join("backups")
+    }
+
     /// The services that the compose file and its override name. A file that cannot be read names none:
     /// Compose will say what is wrong with it.
     pub fn service_names(&self) -> Vec<String> {

@@ -1,9 +1,12 @@
 //! What the user sees: results on stdout, everything else on stderr. Never a secret.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::builder::styling::{AnsiColor, Reset, Style};
+
+use crate::formats::render::render_bytes;
 
 pub const RED: Style = AnsiColor::Red.on_default().bold();
 pub const GREEN: Style = AnsiColor::Green.on_default();
@@ -76,5 +79,38 @@ impl LiveLines {
             }
         }
         self.shown = lines;
+    }
+}
+
+/// A line that tells how much has been moved and how fast; elsewhere than on a terminal only at the end.
+pub struct Meter {
+    what: String,
+    begin: Instant,
+    drawn: Instant,
+    bytes: u64,
+    redraws: bool,
+}
+
+impl Meter {
+    pub fn new(what: &str) -> Meter {
+        let now = Instant::now();
+        Meter { what: what.to_owned(), begin: now, drawn: now, bytes: 0, redraws: io::stderr().is_terminal() }
+    }
+
+    pub fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        if self.redraws && self.drawn.elapsed() > Duration::from_millis(200) {
+            self.drawn = Instant::now();
+            let _ = write!(anstream::stderr(), "\r  {}\x1b[K", self.line());
+        }
+    }
+
+    pub fn finish(self) {
+        let _ = writeln!(anstream::stderr(), "{}  {}", if self.redraws { "\r\x1b[K" } else { "" }, self.line());
+    }
+
+    fn line(&self) -> String {
+        let rate = self.bytes as f64 / self.begin.elapsed().as_secs_f64().max(0.001);
+        format!("{:24} {:>9} {:>9}/s", self.what, render_bytes(self.bytes), render_bytes(rate as u64))
     }
 }

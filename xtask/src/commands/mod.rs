@@ -1,5 +1,6 @@
 //! One command a file; its `run` tells that command's story from top to bottom.
 
+pub mod backup;
 pub mod ci;
 pub mod clean;
 pub mod connect;
@@ -8,6 +9,7 @@ pub mod down;
 pub mod hosts;
 pub mod logs;
 pub mod restart;
+pub mod restore;
 pub mod setup;
 pub mod status;
 pub mod up;

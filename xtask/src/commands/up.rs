@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::cli;
-use crate::commands::{Outcome, doctor, hosts, setup};
+use crate::commands::{Outcome, doctor, hosts, restore, setup};
 use crate::diagnosis;
 use crate::docker::{Change, Docker, REFUSED_CONFIG};
 use crate::formats::compose::{self, Config};
@@ -22,6 +22,7 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Resul
     let had_env_file = project.env_file().exists();
     setup::ensure_env_file(project)?;
     let docker = Docker::new(project, verbose)?;
+    restore::finish_interrupted(project, &docker, &lock)?;
     let stack = match Stack::read(&docker) {
         Err(error) => {
             mend_engine(&docker, error)?;
@@ -122,6 +123,15 @@ impl Stack {
             self.config.services.get(name).is_some_and(|service| images.get(&service.image) == Some(&container.image))
         };
         Ok(self.containers.iter().all(is_current))
+    }
+
+    /// Whether these services are as they should be.
+    pub fn are_ready(&self, services: &[&str]) -> bool {
+        services.iter().all(|&name| {
+            self.containers.get(name).is_some_and(|container| {
+                matches!(container.progress(self.config.is_one_shot(name), None), Progress::Ready(_))
+            })
+        })
     }
 
     /// Starts what `arguments` (of `compose up`) name and waits until all of `awaited` is ready.

@@ -41,6 +41,17 @@ pub struct Service {
     pub ports: Vec<Port>,
     #[serde(default)]
     pub depends_on: BTreeMap<String, Dependency>,
+    #[serde(default)]
+    pub environment: Names,
+}
+
+/// The names in a service's environment that we use; whatever else it holds is not kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Names {
+    pub postgres_user: Option<String>,
+    pub umami_database: Option<String>,
+    pub glitchtip_database: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

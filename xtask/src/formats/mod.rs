@@ -1,5 +1,6 @@
 //! Text in, text out. Nothing here touches a file, a clock, the environment, randomness or a process.
 
+pub mod backup;
 pub mod compose;
 pub mod connection;
 pub mod containers;

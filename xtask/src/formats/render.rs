@@ -41,20 +41,23 @@ pub fn render_table(rows: &[Vec<String>]) -> String {
 }
 
 /// A time since 1970 as a name for a file, sorted as time goes: `2026-11-22T170911.000042Z`.
-pub fn render_timestamp(time: Duration) -> String {
-    let (days, second) = (time.as_secs() / 86_400, time.as_secs() % 86_400);
-    // The civil calendar in eras of 400 years that begin in March.
-    let days = days + 719_468;
-    let day = days % 146_097;
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+pub fn render_file_timestamp(time: Duration) -> String {
+    let text = render_timestamp(time.as_secs()).replace(':', "");
+    format!("{}.{:06}Z", text.trim_end_matches('Z'), time.subsec_micros())
+}
+
+/// RFC 3339 in UTC of seconds since 1970.
+pub fn render_timestamp(seconds: u64) -> String {
+    // The civil calendar from days, with years that begin in March and eras of 400 of them.
+    let days = seconds / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day_of_month = day - (153 * month + 2) / 5 + 1;
-    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = days / 146_097 * 400 + year + next_year;
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    let micros = time.subsec_micros();
-    format!("{year}-{month:02}-{day_of_month:02}T{hour:02}{minute:02}{second:02}.{micros:06}Z")
+    let march = (5 * day + 2) / 153;
+    let (month, day) = (if march < 10 { march + 3 } else { march - 9 }, day - (153 * march + 2) / 5 + 1);
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// Seconds since 1970 of an RFC 3339 time in UTC, fractions dropped: `2026-11-22T17:09:11.5Z`.
@@ -93,11 +96,19 @@ mod tests {
     }
 
     #[test]
-    fn names_files_by_their_time() {
-        assert_eq!(render_timestamp(Duration::from_micros(42)), "1970-01-01T000000.000042Z");
-        for time in ["1999-12-31T23:59:59Z", "2000-02-29T00:00:00Z", "2026-11-22T17:09:11Z", "2100-03-01T12:00:01Z"] {
-            let name = render_timestamp(Duration::from_secs(parse_timestamp(time).unwrap()));
-            assert_eq!(name, time.replace(':', "").replace('Z', ".000000Z"));
+    fn a_time_is_read_back_and_names_files() {
+        assert_eq!(render_file_timestamp(Duration::from_micros(42)), "1970-01-01T000000.000042Z");
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_369_349, "2026-11-22T17:42:29Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(render_timestamp(seconds), text);
+            assert_eq!(parse_timestamp(text), Some(seconds));
+            let name = render_file_timestamp(Duration::from_secs(seconds));
+            assert_eq!(name, text.replace(':', "").replace('Z', ".000000Z"));
         }
     }
 

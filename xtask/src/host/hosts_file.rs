@@ -235,7 +235,7 @@ pub fn keep_copy(target: &Path, before: &[u8], copies: &Path) -> anyhow::Result<
     let folder = own.fold(copies.to_path_buf(), |folder, component| folder.join(component));
     fs::create_dir_all(&folder).map_err(failed)?;
     let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let path = folder.join(render::render_timestamp(time));
+    let path = folder.join(render::render_file_timestamp(time));
     let written = File::create_new(&path).and_then(|mut file| {
         file.write_all(before)?;
         file.set_permissions(fs::metadata(target)?.permissions())

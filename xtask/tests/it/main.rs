@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "clippy.toml lets tests unwrap, but not what they have in common")]
 
 mod artifacts;
+#[cfg(unix)]
+mod backup;
 mod checkout;
 mod cli;
 #[cfg(unix)]

@@ -1,0 +1,36 @@
+# Ends a restore, at whatever point it stands: once the databases have been swapped, the rest follows
+# and the old ones go; before that, what was prepared goes.
+set -eu
+query() { psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --dbname postgres "$@"; }
+drop() { dropdb --maintenance-db postgres --if-exists --force "$UMAMI_DATABASE$1" &&
+  dropdb --maintenance-db postgres --if-exists --force "$GLITCHTIP_DATABASE$1"; }
+swapped=$(query <<'SQL'
+\getenv umami UMAMI_DATABASE
+\getenv glitchtip GLITCHTIP_DATABASE
+select count(*) from pg_database where datname in (:'umami' || '_before_restore', :'glitchtip' || '_before_restore');
+SQL
+)
+if [ "$swapped" -eq 0 ]; then
+  drop _restore
+  rm -rf /uploads/.restore /redis/.restore
+  echo "nothing was replaced"
+  exit
+fi
+for folder in /uploads /redis; do
+  cd "$folder"
+  [ -d .restore/new ] || continue
+  if [ ! -e .restore/emptied ]; then
+    find . -mindepth 1 -maxdepth 1 ! -name .restore -exec rm -rf {} +
+    touch .restore/emptied
+  fi
+  find .restore/new -mindepth 1 -maxdepth 1 -exec mv {} . \;
+  # A volume that nobody used before belongs to root.
+  chown "$(stat -c %u:%g .restore/new)" .
+  chmod "$(stat -c %a .restore/new)" .
+  # From here on there is nothing more to do in this folder.
+  rmdir .restore/new
+  rm -rf .restore
+done
+sync
+drop _before_restore
+echo "replaced"

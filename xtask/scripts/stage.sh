@@ -1,0 +1,4 @@
+# Restores into databases beside those in use.
+cd "$PGDATA"
+tar -xf -
+restore _restore

@@ -1,0 +1,260 @@
+//! Where the stack keeps its data, and the containers that move it. All client programs are those of the
+//! stack's own images; the user needs nothing but Docker.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use xshell::Cmd;
+
+use crate::archive::Archive;
+use crate::commands::up::{self, Stack};
+use crate::docker::{Docker, Running};
+use crate::formats::backup::{self, Database, Said};
+use crate::formats::compose::Config;
+use crate::host::Lock;
+use crate::terminal::{Meter, say};
+
+/// The parts of a backup that are no database.
+pub const REDIS: &str = "redis.rdb";
+pub const ROLES: &str = "roles.sql";
+pub const UPLOADS: &str = "uploads.tar";
+
+const COUNT: &str = include_str!("../scripts/count.sql");
+const DUMP: &str = include_str!("../scripts/dump.sql");
+const RESTORE: &str = include_str!("../scripts/restore.sh");
+const VERIFY: &str = include_str!("../scripts/verify.sh");
+const STAGE: &str = include_str!("../scripts/stage.sh");
+const STAGE_UPLOADS: &str = include_str!("../scripts/stage-uploads.sh");
+const STAGE_REDIS: &str = include_str!("../scripts/stage-redis.sh");
+const SWAP: &str = include_str!("../scripts/swap.sql");
+const SETTLE: &str = include_str!("../scripts/settle.sh");
+const SAVE_REDIS: &str = include_str!("../scripts/save-redis.sh");
+const VERSION: &str = include_str!("../scripts/version.sh");
+const KNOWN: &str = include_str!("../scripts/known.sh");
+
+/// The way into PostgreSQL that needs no password: its volume, and where the client programs look for it.
+const SOCKET: (&str, &str) = ("postgres_socket", "/var/run/postgresql");
+
+/// How long PostgreSQL and Redis may take to start.
+const START: Duration = Duration::from_secs(120);
+
+/// The data of one project, in reach of containers of ours.
+pub struct Stores<'a> {
+    pub docker: &'a Docker,
+    pub lock: &'a Lock,
+    pub config: &'a Config,
+    superuser: &'a str,
+    umami: &'a str,
+    glitchtip: &'a str,
+}
+
+impl<'a> Stores<'a> {
+    /// Finds them, and removes the containers that a killed xtask left at work.
+    ///
+    /// # Errors
+    /// When the configuration does not name something.
+    pub fn find(docker: &'a Docker, lock: &'a Lock, config: &'a Config) -> anyhow::Result<Stores<'a>> {
+        docker.remove_tools(&config.name)?;
+        let service =
+            |name: &str| config.services.get(name).with_context(|| format!("docker-compose.yml has no service {name}"));
+        let lacks = |name: &'static str| move || format!("docker-compose.yml does not set {name}");
+        let init = &service("postgres-init")?.environment;
+        Ok(Stores {
+            docker,
+            lock,
+            config,
+            superuser: service("postgres")?
+                .environment
+                .postgres_user
+                .as_deref()
+                .with_context(lacks("POSTGRES_USER"))?,
+            umami: init.umami_database.as_deref().with_context(lacks("UMAMI_DATABASE"))?,
+            glitchtip: init.glitchtip_database.as_deref().with_context(lacks("GLITCHTIP_DATABASE"))?,
+        })
+    }
+
+    /// Whether there is any data.
+    pub fn exist(&self) -> anyhow::Result<bool> {
+        self.docker.has_volume(self.volume("postgres_data")?)
+    }
+
+    fn volume(&self, name: &str) -> anyhow::Result<&str> {
+        let volume = self.config.volumes.get(name);
+        Ok(&volume.with_context(|| format!("docker-compose.yml has no volume {name}"))?.name)
+    }
+
+    fn image(&self, service: &str) -> &str {
+        self.config.services.get(service).map_or("", |service| &service.image)
+    }
+
+    /// Starts PostgreSQL and Redis unless they run. Returns whether it did.
+    pub fn ensure_running(&self) -> anyhow::Result<bool> {
+        let stack = Stack::read(self.docker)?;
+        if stack.are_ready(&["postgres", "postgres-init", "redis"]) {
+            return Ok(false);
+        }
+        let services = ["postgres", "postgres-init", "redis"];
+        up::ensure_images(self.docker, self.config, self.lock)?;
+        if !self.docker.has_volume(self.volume("glitchtip_uploads")?)? {
+            // One that Compose has not made itself it would complain about.
+            self.docker.start_change(self.docker.compose().arg("create"), self.lock)?.finish()?;
+        }
+        stack.converge(self.docker, self.lock, &services, &services.map(str::to_owned).into(), START)?;
+        Ok(true)
+    }
+
+    /// Stops services, so that nothing writes any more.
+    pub fn stop(&self, services: &[&str]) -> anyhow::Result<()> {
+        self.docker.start_change(self.docker.compose().arg("stop").args(services), self.lock)?.finish()?;
+        Ok(())
+    }
+
+    /// Stops all services but those that keep the data.
+    pub fn stop_applications(&self) -> anyhow::Result<()> {
+        let names = self.config.services.keys().map(String::as_str);
+        self.stop(&names.filter(|name| !["postgres", "redis"].contains(name)).collect::<Vec<_>>())
+    }
+
+    /// A script in PostgreSQL's image, with its socket, where no password is asked for.
+    pub fn postgres_tool(&self, script: &str, user: &str, volumes: &[(&str, &str)]) -> anyhow::Result<Cmd<'a>> {
+        let mut options = vec!["--user".to_owned(), user.to_owned()];
+        for variable in [
+            "PGHOST=/var/run/postgresql".to_owned(),
+            format!("PGUSER={}", self.superuser),
+            format!("UMAMI_DATABASE={}", self.umami),
+            format!("GLITCHTIP_DATABASE={}", self.glitchtip),
+        ] {
+            options.extend(["--env".to_owned(), variable]);
+        }
+        for (name, path) in volumes {
+            options.extend(["--volume".to_owned(), format!("{}:{path}", self.volume(name)?)]);
+        }
+        Ok(self.docker.tool(&self.config.name, self.image("postgres"), script, &options))
+    }
+
+    /// A script in Redis' image, with its data.
+    pub fn redis_tool(&self, script: &str) -> anyhow::Result<Cmd<'a>> {
+        let volume = format!("{}:/data", self.volume("redis_data")?);
+        let options = ["--user", "redis", "--volume", &volume].map(str::to_owned);
+        Ok(self.docker.tool(&self.config.name, self.image("redis"), script, &options))
+    }
+
+    /// Asks the image of a service for the version of its application; for [`backup::parse_known`].
+    pub fn start_version(&self, service: &str) -> anyhow::Result<Running<'a>> {
+        self.docker.start(self.docker.tool(&self.config.name, self.image(service), VERSION, &[]))
+    }
+
+    /// [`Stores::start_version`], with the migrations that it knows.
+    pub fn start_known(&self, service: &str) -> anyhow::Result<Running<'a>> {
+        let script = format!("{VERSION}\n{KNOWN}");
+        self.docker.start(self.docker.tool(&self.config.name, self.image(service), &script, &[]))
+    }
+
+    /// Adds a database to an archive, and what is in it: of one and the same snapshot.
+    pub fn dump(&self, service: &str, archive: &mut Archive) -> anyhow::Result<Said> {
+        let psql = "exec psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --file -";
+        let script = format!("export PGDATABASE=\"${}_DATABASE\"; {psql}", service.to_uppercase());
+        let mut pipe = self.docker.start_pipe(self.postgres_tool(&script, "postgres", &[SOCKET])?)?;
+        let sql = DUMP.replace("\\ir count.sql", COUNT);
+        pipe.write(|stdin| stdin.write_all(sql.as_bytes()).context("asking for a dump"))?;
+        archive.add(&dump_name(service), &mut pipe.stdout()?)?;
+        let said = backup::parse_said(&pipe.finish()?);
+        said.warnings.iter().for_each(|warning| say!("  {warning}"));
+        if !said.is_complete {
+            bail!("the database of {service} could not be dumped; what PostgreSQL says is above");
+        }
+        Ok(said)
+    }
+
+    /// Adds all that is not in a database.
+    pub fn dump_rest(&self, archive: &mut Archive) -> anyhow::Result<()> {
+        let roles = ["pg_dumpall", "--database", "postgres", "--roles-only", "--no-role-passwords", "--username"];
+        let exec = self.docker.compose().args(["exec", "--no-TTY", "postgres"]);
+        self.add(archive, ROLES, exec.args(roles).arg(self.superuser))?;
+        // 1 is what tar says when a file changed or went while it was read: GlitchTip is at work.
+        let uploads = "tar -cf - --numeric-owner --exclude ./.restore -C /uploads . || [ $? -eq 1 ]";
+        let volume = ("glitchtip_uploads", "/uploads:ro");
+        self.add(archive, UPLOADS, self.postgres_tool(uploads, "root", &[volume])?)
+    }
+
+    /// Adds what Redis holds: sessions, and events that are accepted and not yet stored.
+    pub fn dump_redis(&self, archive: &mut Archive) -> anyhow::Result<()> {
+        let exec = ["exec", "--no-TTY", "redis", "sh", "-c", SAVE_REDIS];
+        self.add(archive, REDIS, self.docker.compose().args(exec))
+    }
+
+    fn add(&self, archive: &mut Archive, name: &str, cmd: Cmd) -> anyhow::Result<()> {
+        let mut pipe = self.docker.start_pipe(cmd)?;
+        pipe.write(|_| Ok(()))?;
+        archive.add(name, &mut pipe.stdout()?)?;
+        pipe.finish().with_context(|| format!("saving {name}"))?;
+        Ok(())
+    }
+
+    /// Restores an archive into a server that nobody else can reach and that is gone afterwards.
+    pub fn rehearse(&self, archive: &mut Archive) -> anyhow::Result<BTreeMap<String, Database>> {
+        let tool = self.postgres_tool(&format!("{RESTORE}\n{VERIFY}"), "postgres", &[])?;
+        self.load(tool, archive, &[UPLOADS], "verifying")
+    }
+
+    /// Restores all of an archive beside what is in use; returns what came back.
+    pub fn stage(&self, archive: &mut Archive) -> anyhow::Result<BTreeMap<String, Database>> {
+        let tool = self.postgres_tool(&format!("{RESTORE}\n{STAGE}"), "postgres", &[SOCKET])?;
+        let found = self.load(tool, archive, &[], "restoring")?;
+        let uploads = self.postgres_tool(STAGE_UPLOADS, "root", &[("glitchtip_uploads", "/uploads")])?;
+        for (part, tool) in [(UPLOADS, uploads), (REDIS, self.redis_tool(STAGE_REDIS)?)] {
+            let mut pipe = self.docker.start_pipe(tool)?;
+            let mut meter = Meter::new(part);
+            pipe.write(|stdin| archive.send(part, stdin, &mut meter))?;
+            pipe.finish().with_context(|| format!("restoring {part}"))?;
+            meter.finish();
+        }
+        Ok(found)
+    }
+
+    /// Puts the restored databases in the place of those in use, both in one transaction.
+    pub fn swap(&self) -> anyhow::Result<()> {
+        let psql = "exec psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --dbname postgres --file -";
+        let mut pipe = self.docker.start_pipe(self.postgres_tool(psql, "postgres", &[SOCKET])?)?;
+        pipe.write(|stdin| stdin.write_all(SWAP.as_bytes()).context("swapping the databases"))?;
+        pipe.finish().context("swapping the databases")?;
+        Ok(())
+    }
+
+    /// After the swap of the databases: lets uploads and Redis follow, and the old data go. Before it:
+    /// lets go what was restored. Can be repeated. Nothing but PostgreSQL may run. Returns what it did.
+    pub fn settle(&self) -> anyhow::Result<String> {
+        let volumes = [SOCKET, ("glitchtip_uploads", "/uploads"), ("redis_data", "/redis")];
+        let done = self.docker.read(self.postgres_tool(SETTLE, "root", &volumes)?)?;
+        Ok(done.trim().to_owned())
+    }
+
+    /// Hands the databases of an archive to a script that restores them, and returns what came back.
+    pub fn load(
+        &self,
+        tool: Cmd,
+        archive: &mut Archive,
+        more: &[&str],
+        what: &str,
+    ) -> anyhow::Result<BTreeMap<String, Database>> {
+        let dumps = SERVICES.map(dump_name);
+        let names: Vec<&str> = dumps.iter().map(String::as_str).chain([ROLES]).chain(more.iter().copied()).collect();
+        let mut pipe = self.docker.start_pipe(tool)?;
+        let mut meter = Meter::new(what);
+        pipe.write(|stdin| archive.send_tar(&names, &[("count.sql", COUNT)], stdin, &mut meter))?;
+        let mut text = String::new();
+        pipe.stdout()?.read_to_string(&mut text).context("reading what was restored")?;
+        pipe.finish()?;
+        meter.finish();
+        backup::parse_restored(&text).context("restoring did not come to its end")
+    }
+}
+
+/// The services that have a database each; named like it in all that a backup holds.
+pub const SERVICES: [&str; 2] = ["umami", "glitchtip"];
+
+pub fn dump_name(service: &str) -> String {
+    format!("{service}.dump")
+}

@@ -1,0 +1,240 @@
+//! Backups on a real engine: what is saved comes back, whatever happens in between.
+//!
+//! `XTASK_KILL_ROUNDS` says how often each command is killed at a random moment; once if it is not set.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::checkout::{Checkout, Run};
+
+#[test]
+#[ignore = "starts containers"]
+fn what_was_saved_comes_back_and_nothing_else() {
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["setup"]).success();
+    checkout.xtask(&["backup"]).code(1).says("no data yet");
+    checkout.xtask(&["up"]).success();
+    write_a(&checkout);
+
+    // Made while others write, and without stopping anything.
+    let running = checkout.compose(&["ps", "--quiet"]).success().stdout;
+    let mut writers = start_writers(&checkout);
+    let saved = backup(&checkout, &["--with-env"]);
+    assert!(writers.try_wait().unwrap().is_none(), "the writers were not at work during the backup");
+    writers.kill().unwrap();
+    writers.wait().unwrap();
+    checkout.sql("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where query like 'do $$%'");
+    assert_eq!(checkout.compose(&["ps", "--quiet"]).success().stdout, running, "something was restarted");
+
+    assert_eq!(fs::metadata(&saved).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(saved.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    let list = checkout.xtask(&["backup", "--list"]).success().stdout;
+    assert!(list.contains(" verified ") && list.lines().count() == 2, "{list}");
+    each_change_to_the_file_is_refused(&checkout, &saved);
+    nothing_is_left_when_the_disk_is_full(&checkout);
+
+    // From the file alone, in another place; as it was when it was saved.
+    let other = Checkout::with_stack();
+    other.xtask(&["restore", saved.to_str().unwrap(), "--yes"]).success().says("took deploy/analytics/.env");
+    other.xtask(&["status"]).success();
+    let a = fingerprint(&other);
+    assert!(a.contains("the uploads of A") && a.contains("balance 1000"), "{a}");
+    assert_eq!(other.sql("umami_db", "select count(*) from kept"), "5000");
+
+    write_b(&checkout);
+    let b = fingerprint(&checkout);
+    checkout.xtask(&["restore", saved.to_str().unwrap()]).code(1).says("--yes");
+    assert_eq!(fingerprint(&checkout), b);
+    checkout.xtask(&["restore", saved.to_str().unwrap(), "--yes"]).success();
+    assert_eq!(fingerprint(&checkout), a);
+    checkout.xtask(&["status"]).success();
+
+    // What was replaced was saved before.
+    let list = checkout.xtask(&["backup", "--list"]).success().stdout;
+    let safety = checkout.root().join(list.lines().nth(1).unwrap().split_whitespace().last().unwrap());
+    assert_ne!(safety, saved);
+    checkout.xtask(&["restore", safety.to_str().unwrap(), "--yes", "--no-backup"]).success();
+    assert_eq!(fingerprint(&checkout), b);
+
+    // The newest verified one is never deleted.
+    backup(&checkout, &["--no-verify", "--keep", "1"]);
+    let list = checkout.xtask(&["backup", "--list"]).success().stdout;
+    assert!(list.lines().count() == 3 && list.contains(" verified "), "{list}");
+    assert!(safety.exists() && !saved.exists());
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn killed_at_any_moment_all_data_is_there() {
+    let rounds = std::env::var("XTASK_KILL_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["up"]).success();
+    write_a(&checkout);
+    let a = fingerprint(&checkout);
+    let saved = backup(&checkout, &[]);
+    for _ in 0..rounds {
+        kill_at_random(&checkout, &["backup"], 9000);
+        let list = checkout.xtask(&["backup", "--list"]).success();
+        assert!(!list.stdout.contains("no backup"), "a file with a final name is not whole:\n{}", list.stdout);
+        assert_eq!(fingerprint(&checkout), a);
+    }
+    backup(&checkout, &["--no-verify"]);
+    let hidden = fs::read_dir(saved.parent().unwrap()).unwrap().flatten();
+    let left: Vec<_> = hidden.filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).collect();
+    assert!(left.is_empty(), "{left:?}");
+
+    write_b(&checkout);
+    let b = fingerprint(&checkout);
+    let restore = ["restore", saved.to_str().unwrap(), "--yes", "--no-backup"];
+    for _ in 0..rounds {
+        kill_at_random(&checkout, &restore, 9000);
+        checkout.xtask(&["up"]).success();
+        let found = fingerprint(&checkout);
+        assert!(found == a || found == b, "neither the old data nor the new:\n{found}");
+        let databases = checkout.sql("postgres", "select count(*) from pg_database where datname like '%restore'");
+        assert_eq!(databases, "0", "something was left behind");
+        if found == a {
+            write_b(&checkout);
+            assert_eq!(fingerprint(&checkout), b);
+        }
+    }
+    checkout.xtask(&restore).success();
+    assert_eq!(fingerprint(&checkout), a);
+}
+
+fn backup(checkout: &Checkout, options: &[&str]) -> PathBuf {
+    let run = checkout.xtask(&[&["backup"], options].concat()).success();
+    assert_eq!(run.stdout.lines().count(), 1, "more than a path on stdout:\n{}", run.stdout);
+    PathBuf::from(run.stdout.trim_end())
+}
+
+fn write_a(checkout: &Checkout) {
+    let kept = "create table kept as select n, md5(n::text) as text from generate_series(1, 5000) as n; \
+                create table accounts (name text primary key, balance int); \
+                insert into accounts values ('a', 500), ('b', 500); \
+                alter table kept owner to umami; alter table accounts owner to umami";
+    checkout.sql("umami_db", kept);
+    checkout.sql("glitchtip_db", "create table kept as select n from generate_series(1, 100) as n");
+    uploads(checkout, "mkdir folder; echo the uploads of A > a; cp /usr/bin/env folder/binary");
+    checkout.compose(&["exec", "--no-TTY", "redis", "redis-cli", "set", "kept", "A"]).success();
+}
+
+/// Run again, it leaves the same.
+fn write_b(checkout: &Checkout) {
+    checkout.sql("umami_db", "delete from kept; insert into kept values (0, 'B'); update accounts set balance = 500");
+    checkout.sql("glitchtip_db", "drop table if exists b; create table b (n int); insert into b values (1)");
+    uploads(checkout, "echo the uploads of B > a; echo B > b; rm -f folder/binary");
+    checkout.compose(&["exec", "--no-TTY", "redis", "redis-cli", "set", "kept", "B"]).success();
+}
+
+fn uploads(checkout: &Checkout, script: &str) -> String {
+    let script = format!("cd uploads && {{ {script}; }}");
+    checkout.compose(&["exec", "--no-TTY", "glitchtip-web", "sh", "-c", &script]).success().stdout
+}
+
+/// Moves money to and fro, in transactions that leave the sum as it is.
+fn start_writers(checkout: &Checkout) -> std::process::Child {
+    let busy = "do $$ begin for i in 1..100000000 loop \
+                update accounts set balance = balance - 1 where name = 'a'; \
+                update accounts set balance = balance + 1 where name = 'b'; commit; end loop; end $$";
+    let psql = ["compose", "exec", "--no-TTY", "postgres", "psql", "--username", "analytics_admin"];
+    let mut command = checkout.command("docker");
+    command.args(psql).args(["--dbname", "umami_db", "--command", busy]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// All that the user can lose: a checksum for each table, the uploads byte for byte, what Redis holds.
+fn fingerprint(checkout: &Checkout) -> String {
+    let tables = "select format('%s %s', c.oid::regclass, md5(query_to_xml(format( \
+                      'select t::text from %s as t order by 1', c.oid::regclass), true, false, '')::text)) \
+                  from pg_class as c where relkind = 'r' and relnamespace = 'public'::regnamespace \
+                  and relname <> 'accounts' order by 1";
+    let balance = "select 'balance ' || sum(balance) from accounts";
+    let redis = checkout.compose(&["exec", "--no-TTY", "redis", "redis-cli", "get", "kept"]).success().stdout;
+    [
+        checkout.sql("umami_db", tables),
+        checkout.sql("umami_db", balance),
+        checkout.sql("glitchtip_db", tables),
+        uploads(checkout, "cat a; find . -type f -exec sha256sum {} + | sort"),
+        redis,
+    ]
+    .join("\n")
+}
+
+fn kill_at_random(checkout: &Checkout, arguments: &[&str], milliseconds: u64) {
+    let mut command = checkout.xtask_command(arguments);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let random = u64::from(std::process::id()).wrapping_add(std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
+    // There is no state to wait for: any moment will do.
+    std::thread::sleep(Duration::from_millis(random % milliseconds));
+    let _ = child.kill();
+    child.wait().unwrap();
+}
+
+fn each_change_to_the_file_is_refused(checkout: &Checkout, saved: &Path) {
+    let good = fs::read(saved).unwrap();
+    let name = saved.file_name().unwrap();
+    let folder = checkout.root().join("changed");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join(name);
+    let refused = |bytes: &[u8], path: &Path, text: &str| {
+        fs::write(path, bytes).unwrap();
+        checkout.xtask(&["restore", path.to_str().unwrap(), "--yes"]).code(1).says(text);
+    };
+    for length in [0, 100, 512, good.len() / 2, good.len() - 1024, good.len() - 1] {
+        let text = if length < 512 { "no backup made by" } else { "truncated" };
+        refused(&good[..length], &path, text);
+    }
+    // Every 9973rd byte, one bit of it; and the last.
+    for at in (0..good.len()).step_by(9973).chain([good.len() - 1]) {
+        let mut flipped = good.clone();
+        flipped[at] ^= 1 << (at % 8);
+        refused(&flipped, &path, if at == 0 { "no backup made by" } else { "damaged" });
+    }
+    refused(&[&good[..], &[0; 512]].concat(), &path, "follows its end");
+    refused(&good, &folder.join("renamed.tar"), "give it its name back");
+    refused(b"a letter to my aunt", &path, "no backup made by");
+    let tar = Command::new("tar").args(["--create", "--file", "-", "Cargo.toml"]).output().unwrap();
+    refused(&tar.stdout, &path, "no backup made by");
+    refused(&with_manifest(&good, "\"format\": 1", "\"format\": 2"), &path, "newer xtask");
+    refused(&with_manifest(&good, "\"postgres\": \"15", "\"postgres\": \"99"), &path, "set POSTGRES_IMAGE");
+    refused(&with_manifest(&good, "\"migration\": \"03_", "\"migration\": \"99_"), &path, "newer umami");
+    assert!(!checkout.compose(&["ps", "--quiet", "umami"]).success().stdout.is_empty());
+}
+
+/// The file with another manifest of the same length, and checksums that fit.
+fn with_manifest(file: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let find = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).rposition(|window| window == text).unwrap();
+    let header = find(file, b"manifest.json\0");
+    let size = usize::from_str_radix(std::str::from_utf8(&file[header + 124..header + 135]).unwrap(), 8).unwrap();
+    let begin = header + 512;
+    let old = std::str::from_utf8(&file[begin..begin + size]).unwrap();
+    let new = old.replacen(from, to, 1);
+    assert_ne!(old, new, "no {from} in the manifest");
+    let sum = |text: &str| Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut changed = file.to_vec();
+    changed[begin..begin + size].copy_from_slice(new.as_bytes());
+    let at = find(&changed, sum(old).as_bytes());
+    changed[at..at + 64].copy_from_slice(sum(&new).as_bytes());
+    changed
+}
+
+/// A limit for the size of a file fails the write as a full disk does.
+fn nothing_is_left_when_the_disk_is_full(checkout: &Checkout) {
+    let files = || fs::read_dir(checkout.path("backups")).unwrap().count();
+    let before = files();
+    let xtask = checkout.xtask_command(&["backup", "--no-verify"]);
+    let mut shell = checkout.command("sh");
+    shell
+        .args(["-c", "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\""])
+        .arg(xtask.get_program())
+        .args(xtask.get_args());
+    Run::of(&mut shell).code(1).says("writing ");
+    assert_eq!(files(), before);
+    checkout.xtask(&["status"]).success();
+}
