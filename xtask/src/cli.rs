@@ -58,7 +58,7 @@ pub enum Command {
     Backup(Backup),
     /// Put a backup in the place of all data, after saving what is there
     Restore(Restore),
-    /// Delete this project's containers, network and volumes, after asking; keep .env
+    /// Delete this project's containers, network and volumes, after asking and a backup; keep .env
     Clean(Clean),
     /// Let the hostnames in .env lead to this machine, by a block in the hosts file
     #[command(after_help = EXIT_CODES)]
@@ -180,7 +180,7 @@ pub struct Restore {
 
 #[derive(Args)]
 pub struct Clean {
-    /// Do not ask; needed without a terminal
+    /// Do not ask; needed without a terminal. A backup is made all the same, and nothing deleted if it fails
     #[arg(long)]
     pub yes: bool,
 }
@@ -231,6 +231,9 @@ pub struct Ci {
     pub engine: Engine,
 }
 
+    /// Delete without a backup: the data is lost
+    #[arg(long)]
+    pub no_backup: bool,
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
     Auto,

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::archive::{self, Archive};
 use crate::cli;
-use crate::commands::Outcome;
+use crate::commands::{Outcome, restore};
 use crate::docker::Docker;
 use crate::formats::backup::{self, Application, Database, FORMAT, Manifest};
 use crate::formats::render::{render_bytes, render_table, render_timestamp};
@@ -30,6 +30,7 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Backup) -> anyhow:
         return list(project, &config.name, &folder);
     }
     let lock = Lock::acquire(project)?;
+    restore::finish_interrupted(project, docker, &lock)?;
     let config = docker.config()?;
     let stores = Stores::find(docker, &lock, &config)?;
     if !stores.exist()? {

@@ -1,14 +1,17 @@
-//! `clean`: deletes this project's containers, network and volumes. Asks first, and keeps `.env`.
+//! `clean`: deletes this project's containers, network and volumes. Asks and saves first, and keeps `.env`
+//! and the backups.
 
 use std::collections::BTreeMap;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::cli;
-use crate::commands::{Outcome, doctor};
+use crate::commands::backup::{self, Wanted};
+use crate::commands::{Outcome, doctor, restore};
 use crate::docker::Docker;
 use crate::host::Lock;
 use crate::project::Project;
+use crate::stores::Stores;
 use crate::terminal::{self, say};
 
 pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::Result<Outcome> {
@@ -32,12 +35,16 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::
     for (volume, size) in &found.volumes {
         say!("  volume     {volume}  {size}");
     }
-    say!("{} is kept", project.display(&project.env_file()));
+    say!("{} and the backups are kept", project.display(&project.env_file()));
     if !options.yes && !terminal::ask("Delete all of this, for good?")? {
         say!("nothing was deleted");
         return Ok(Outcome::NotDone);
     }
 
+    if !options.no_backup {
+        save(project, docker, &lock)
+            .context("nothing was deleted, since a backup failed (`--no-backup` makes none)")?;
+    }
     docker.start_change(docker.compose().args(["down", "--volumes", "--remove-orphans"]), &lock)?.finish()?;
     let left = Found::look(docker, &config.name)?;
     if !left.is_empty() {
@@ -45,6 +52,19 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::
     }
     say!("deleted {} containers and {} volumes", found.containers.len(), found.volumes.len());
     Ok(Outcome::Done)
+}
+
+/// Backs up what is about to be deleted, if it is data.
+fn save(project: &Project, docker: &Docker, lock: &Lock) -> anyhow::Result<()> {
+    restore::finish_interrupted(project, docker, lock)?;
+    let config = docker.config()?;
+    let stores = Stores::find(docker, lock, &config)?;
+    if stores.exist()? {
+        let wanted = Wanted { folder: &project.backups(), verify: true, with_env: false };
+        let path = backup::make(project, &stores, &wanted)?;
+        say!("what is deleted is in {}; `cargo xtask restore` brings it back", project.display(&path));
+    }
+    Ok(())
 }
 
 /// What a project has on the engine: only what carries its label is ours.

@@ -47,6 +47,15 @@ fn what_was_saved_comes_back_and_nothing_else() {
     assert_eq!(other.sql("umami_db", "select count(*) from kept"), "5000");
 
     write_b(&checkout);
+    // Deleted only when it was saved.
+    other.write("backups", "in the way");
+    other.xtask(&["clean", "--yes"]).code(1).says("nothing was deleted");
+    assert_eq!(fingerprint(&other), a);
+    fs::remove_file(other.path("backups")).unwrap();
+    other.xtask(&["clean", "--yes"]).success().says("`cargo xtask restore` brings it back");
+    assert!(other.xtask(&["backup", "--list"]).success().stdout.contains(" verified "));
+    other.xtask(&["clean"]).success().says("nothing to delete");
+
     let b = fingerprint(&checkout);
     checkout.xtask(&["restore", saved.to_str().unwrap()]).code(1).says("--yes");
     assert_eq!(fingerprint(&checkout), b);
