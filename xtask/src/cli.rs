@@ -58,6 +58,8 @@ pub enum Command {
     Backup(Backup),
     /// Put a backup in the place of all data, after saving what is there
     Restore(Restore),
+    /// Make new secrets and take them into use, all of them or those named
+    Rotate(Rotate),
     /// Delete this project's containers, network and volumes, after asking and a backup; keep .env
     Clean(Clean),
     /// Let the hostnames in .env lead to this machine, by a block in the hosts file
@@ -179,10 +181,22 @@ pub struct Restore {
 }
 
 #[derive(Args)]
+pub struct Rotate {
+    /// The keys in .env whose values to replace; all that `setup` makes if none is named
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+#[derive(Args)]
 pub struct Clean {
     /// Do not ask; needed without a terminal. A backup is made all the same, and nothing deleted if it fails
     #[arg(long)]
     pub yes: bool,
+    /// Delete without a backup: the data is lost
+    #[arg(long)]
+    pub no_backup: bool,
 }
 
 #[derive(Args)]
@@ -231,9 +245,6 @@ pub struct Ci {
     pub engine: Engine,
 }
 
-    /// Delete without a backup: the data is lost
-    #[arg(long)]
-    pub no_backup: bool,
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
     Auto,

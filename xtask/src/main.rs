@@ -59,6 +59,7 @@ fn run(cli: &Cli, project: &Project) -> anyhow::Result<Outcome> {
         Command::Verify(options) => commands::verify::run(project, &docker()?, options),
         Command::Backup(options) => commands::backup::run(project, &docker()?, options),
         Command::Restore(options) => commands::restore::run(project, cli.verbose, options),
+        Command::Rotate(options) => commands::rotate::run(project, cli.verbose, options),
         Command::Clean(options) => commands::clean::run(project, &docker()?, options),
         Command::Hosts(options) => commands::hosts::run(project, options),
         Command::HostsAsRoot(options) => commands::hosts::run_as_root(options),

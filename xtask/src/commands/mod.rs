@@ -10,6 +10,7 @@ pub mod hosts;
 pub mod logs;
 pub mod restart;
 pub mod restore;
+pub mod rotate;
 pub mod setup;
 pub mod status;
 pub mod up;

@@ -45,6 +45,7 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Restore) -> anyhow::
         say!("nothing was changed");
         return Ok(Outcome::NotDone);
     }
+    // Before anything is stopped: what goes wrong from here on ends where it began.
     let was_running = stack.are_ready(&["umami", "glitchtip-web"]);
     stores.stop_applications()?;
     let safety = is_something_there && !options.no_backup;
@@ -84,8 +85,7 @@ fn ensure_env_file(project: &Project, archive: &mut Archive) -> anyhow::Result<(
 fn check_versions(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()> {
     let versions = APPLICATIONS.map(|(service, owner)| (service, owner, stores.start_known(owner)));
     let postgres = stores.docker.read(stores.postgres_tool("exec postgres --version", "postgres", &[])?)?;
-    let number =
-        postgres.split_whitespace().find_map(|word| word.starts_with(|c: char| c.is_ascii_digit()).then_some(word));
+    let number = postgres.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
     let here = number.and_then(Version::parse).context("reading the version of PostgreSQL")?;
     if Version::parse(&manifest.postgres).is_some_and(|saved| saved.0 > here.0) {
         bail!(

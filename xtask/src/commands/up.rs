@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::cli;
-use crate::commands::{Outcome, doctor, hosts, restore, setup};
+use crate::commands::{Outcome, doctor, hosts, restore, rotate, setup};
 use crate::diagnosis;
 use crate::docker::{Change, Docker, REFUSED_CONFIG};
 use crate::formats::compose::{self, Config};
@@ -23,6 +23,7 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Resul
     setup::ensure_env_file(project)?;
     let docker = Docker::new(project, verbose)?;
     restore::finish_interrupted(project, &docker, &lock)?;
+    rotate::finish_interrupted(project, verbose, &lock, options.wait.timeout)?;
     let stack = match Stack::read(&docker) {
         Err(error) => {
             mend_engine(&docker, error)?;

@@ -137,6 +137,47 @@ pub fn complete(
     Ok(Completed { text, added, filled })
 }
 
+/// An env file with new secrets.
+#[derive(Debug)]
+pub struct Rotated {
+    pub text: String,
+    /// Those that are new, by name.
+    pub keys: Vec<String>,
+}
+
+/// Replaces the values of `keys`, or of all that the template asks for secrets, by what `generate` makes.
+///
+/// # Errors
+/// When a key is none that is generated, or a file cannot be read.
+pub fn rotate(
+    template: &str,
+    existing: &str,
+    keys: &[String],
+    mut generate: impl FnMut(Secret) -> String,
+) -> Result<Rotated, String> {
+    let unreadable = |error: ParseError| format!("the env file cannot be read: {error}");
+    let wanted = parse(template).map_err(unreadable)?;
+    let secrets: Vec<&Assignment> = wanted.iter().filter(|want| is_secret(&want.value)).collect();
+    if let Some(key) = keys.iter().find(|key| !secrets.iter().any(|secret| secret.key == **key)) {
+        let names: Vec<&str> = secrets.iter().map(|secret| secret.key.as_str()).collect();
+        return Err(format!("{key} is no secret that was made here; these are: {}", names.join(", ")));
+    }
+    let mut present = parse(existing).map_err(unreadable)?;
+    present.retain(|assignment| keys.is_empty() || keys.contains(&assignment.key));
+    let mut text = existing.to_owned();
+    let mut rotated = Vec::new();
+    // From the end, so that what is before stays where it is; all assignments of a key, since the last one wins.
+    for assignment in present.iter().rev() {
+        if let Some(secret) = secrets.iter().find(|secret| secret.key == assignment.key) {
+            text.replace_range(assignment.span.clone(), &generate(secret_asked_for(&secret.value)));
+            rotated.push(assignment.key.clone());
+        }
+    }
+    rotated.sort();
+    rotated.dedup();
+    Ok(Rotated { text, keys: rotated })
+}
+
 /// `change_this_random_32_char_string` asks for 32 letters and digits; 32 too where no number stands.
 fn secret_asked_for(placeholder: &str) -> Secret {
     if placeholder.contains("uuid") {
@@ -347,6 +388,24 @@ mod tests {
         check("A=1\n", "B=\"x\nA=2\n\"\n", "B=\"x\nA=2\n\"\nA=1\n");
         // A comment is no assignment.
         check("A=1\n", "#A=2\n", "#A=2\nA=1\n");
+    }
+
+    #[test]
+    fn rotates_what_was_generated_and_nothing_else() {
+        let template = "A=change_this_9\nB=change_this_9\nID=change_this_uuid\nC=mine\n";
+        let rotate = |existing: &str, keys: &[&str]| {
+            let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
+            rotate(template, existing, &keys, |_| "new".to_owned())
+        };
+        let all = rotate("# a\nA='old' # kept\nID=u\nC=c\nexport B=old\n", &[]).unwrap();
+        assert_eq!(all.text, "# a\nA=new # kept\nID=u\nC=c\nexport B=new\n");
+        assert_eq!(all.keys, ["A", "B"]);
+        assert_eq!(rotate("A=old\nB=old\n", &["B"]).unwrap().text, "A=old\nB=new\n");
+        assert_eq!(rotate("A=1\nA=2\n", &["A"]).unwrap().text, "A=new\nA=new\n");
+        for key in ["ID", "C", "NONE"] {
+            let error = rotate("A=hidden\n", &[key]).unwrap_err();
+            assert!(error.contains(key) && error.contains("A, B") && !error.contains("hidden"), "{error}");
+        }
     }
 
     /// As `docker compose config` of Compose 2.26 read the same lines (2026-11-22).

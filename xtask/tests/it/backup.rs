@@ -3,6 +3,7 @@
 //! `XTASK_KILL_ROUNDS` says how often each command is killed at a random moment; once if it is not set.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -46,7 +47,6 @@ fn what_was_saved_comes_back_and_nothing_else() {
     assert!(a.contains("the uploads of A") && a.contains("balance 1000"), "{a}");
     assert_eq!(other.sql("umami_db", "select count(*) from kept"), "5000");
 
-    write_b(&checkout);
     // Deleted only when it was saved.
     other.write("backups", "in the way");
     other.xtask(&["clean", "--yes"]).code(1).says("nothing was deleted");
@@ -56,6 +56,7 @@ fn what_was_saved_comes_back_and_nothing_else() {
     assert!(other.xtask(&["backup", "--list"]).success().stdout.contains(" verified "));
     other.xtask(&["clean"]).success().says("nothing to delete");
 
+    write_b(&checkout);
     let b = fingerprint(&checkout);
     checkout.xtask(&["restore", saved.to_str().unwrap()]).code(1).says("--yes");
     assert_eq!(fingerprint(&checkout), b);
@@ -80,13 +81,12 @@ fn what_was_saved_comes_back_and_nothing_else() {
 #[test]
 #[ignore = "starts containers"]
 fn killed_at_any_moment_all_data_is_there() {
-    let rounds = std::env::var("XTASK_KILL_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
     let checkout = Checkout::with_stack();
     checkout.xtask(&["up"]).success();
     write_a(&checkout);
     let a = fingerprint(&checkout);
     let saved = backup(&checkout, &[]);
-    for _ in 0..rounds {
+    for _ in 0..rounds() {
         kill_at_random(&checkout, &["backup"], 9000);
         let list = checkout.xtask(&["backup", "--list"]).success();
         assert!(!list.stdout.contains("no backup"), "a file with a final name is not whole:\n{}", list.stdout);
@@ -100,7 +100,7 @@ fn killed_at_any_moment_all_data_is_there() {
     write_b(&checkout);
     let b = fingerprint(&checkout);
     let restore = ["restore", saved.to_str().unwrap(), "--yes", "--no-backup"];
-    for _ in 0..rounds {
+    for _ in 0..rounds() {
         kill_at_random(&checkout, &restore, 9000);
         checkout.xtask(&["up"]).success();
         let found = fingerprint(&checkout);
@@ -114,6 +114,72 @@ fn killed_at_any_moment_all_data_is_there() {
     }
     checkout.xtask(&restore).success();
     assert_eq!(fingerprint(&checkout), a);
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn new_secrets_replace_the_old_ones_also_when_killed() {
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["up"]).success();
+    write_a(&checkout);
+    let a = fingerprint(&checkout);
+    let old = checkout.read(".env");
+    let key = |key: &str| checkout.variable(key);
+    assert_eq!(logins(&checkout, &key("UMAMI_ADMIN_PASSWORD")), "200 True");
+    let old_password = key("UMAMI_ADMIN_PASSWORD");
+
+    checkout.xtask(&["rotate", "UMAMI_WEBSITE_ID"]).code(1).says("UMAMI_APP_SECRET");
+    assert_eq!(checkout.read(".env"), old);
+    let run = checkout.xtask(&["rotate"]).success().says("all logins of Umami");
+    let new = checkout.read(".env");
+    for (before, after) in old.lines().zip(new.lines()) {
+        let is_secret = ["PASSWORD=", "SECRET=", "SECRET_KEY=", "TOKEN="].iter().any(|end| before.contains(end));
+        assert_eq!(before != after, is_secret, "{}", before.split('=').next().unwrap());
+        assert!(!is_secret || !run.stderr.contains(after.split_once('=').unwrap().1), "a secret was printed");
+    }
+    assert_eq!(logins(&checkout, &old_password), "401 True");
+    assert_eq!(logins(&checkout, &key("UMAMI_ADMIN_PASSWORD")), "200 True");
+    assert!(!checkout.path(".env.previous").exists());
+    checkout.xtask(&["up"]).success().says("everything runs already");
+
+    for _ in 0..rounds() {
+        kill_at_random(&checkout, &["rotate"], 15000);
+        checkout.xtask(&["up"]).success();
+        assert!(!checkout.path(".env.previous").exists());
+        assert_eq!(logins(&checkout, &checkout.variable("UMAMI_ADMIN_PASSWORD")), "200 True");
+    }
+    // The token is a row that follows `.env`.
+    let without_secrets = |text: &str| {
+        let is_secret = |line: &&str| ["apitoken", "\"user\"", "users_user "].iter().any(|name| line.contains(name));
+        text.lines().filter(|line| !is_secret(line)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(without_secrets(&fingerprint(&checkout)), without_secrets(&a));
+}
+
+/// How Umami answers a login with this password, and whether GlitchTip's administrator has that of `.env`.
+fn logins(checkout: &Checkout, umami_password: &str) -> String {
+    let answer = |arguments: &[&str], stdin: &str| {
+        let mut command = checkout.command("docker");
+        command.arg("compose").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
+    };
+    let login = format!("{{\"username\": \"admin\", \"password\": \"{umami_password}\"}}");
+    let curl =
+        ["exec", "--no-TTY", "umami", "curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}"];
+    let request =
+        ["--header", "Content-Type: application/json", "--data", "@-", "http://127.0.0.1:3000/api/auth/login"];
+    let script = "import django, os\ndjango.setup()\nfrom apps.users.models import User\n\
+                  user = User.objects.get(email=os.environ['ADMIN_EMAIL'])\n\
+                  print(user.check_password(os.environ['GLITCHTIP_ADMIN_PASSWORD']))\n";
+    let python = ["run", "--rm", "--no-deps", "--no-TTY", "glitchtip-migrate", "python", "-"];
+    format!("{} {}", answer(&[&curl[..], &request].concat(), &login), answer(&python, script))
+}
+
+/// How often each command is killed.
+fn rounds() -> u64 {
+    std::env::var("XTASK_KILL_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
 }
 
 fn backup(checkout: &Checkout, options: &[&str]) -> PathBuf {
