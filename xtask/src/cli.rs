@@ -60,6 +60,8 @@ pub enum Command {
     Restore(Restore),
     /// Make new secrets and take them into use, all of them or those named
     Rotate(Rotate),
+    /// Take newer images of the pinned versions into use; back if they do not work
+    Upgrade(Upgrade),
     /// Delete this project's containers, network and volumes, after asking and a backup; keep .env
     Clean(Clean),
     /// Let the hostnames in .env lead to this machine, by a block in the hosts file
@@ -185,6 +187,18 @@ pub struct Rotate {
     /// The keys in .env whose values to replace; all that `setup` makes if none is named
     #[arg(value_name = "KEY")]
     pub keys: Vec<String>,
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+#[derive(Args)]
+pub struct Upgrade {
+    /// Pull, say what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take the images that are here already
+    #[arg(long)]
+    pub no_pull: bool,
     #[command(flatten)]
     pub wait: Wait,
 }

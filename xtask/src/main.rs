@@ -60,6 +60,7 @@ fn run(cli: &Cli, project: &Project) -> anyhow::Result<Outcome> {
         Command::Backup(options) => commands::backup::run(project, &docker()?, options),
         Command::Restore(options) => commands::restore::run(project, cli.verbose, options),
         Command::Rotate(options) => commands::rotate::run(project, cli.verbose, options),
+        Command::Upgrade(options) => commands::upgrade::run(project, cli.verbose, options),
         Command::Clean(options) => commands::clean::run(project, &docker()?, options),
         Command::Hosts(options) => commands::hosts::run(project, options),
         Command::HostsAsRoot(options) => commands::hosts::run_as_root(options),

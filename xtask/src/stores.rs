@@ -29,6 +29,7 @@ const STAGE: &str = include_str!("../scripts/stage.sh");
 const STAGE_UPLOADS: &str = include_str!("../scripts/stage-uploads.sh");
 const STAGE_REDIS: &str = include_str!("../scripts/stage-redis.sh");
 const SWAP: &str = include_str!("../scripts/swap.sql");
+const SCHEMA: &str = include_str!("../scripts/schema.sh");
 const SETTLE: &str = include_str!("../scripts/settle.sh");
 const SAVE_REDIS: &str = include_str!("../scripts/save-redis.sh");
 const VERSION: &str = include_str!("../scripts/version.sh");
@@ -143,7 +144,16 @@ impl<'a> Stores<'a> {
 
     /// Asks the image of a service for the version of its application; for [`backup::parse_known`].
     pub fn start_version(&self, service: &str) -> anyhow::Result<Running<'a>> {
-        self.docker.start(self.docker.tool(&self.config.name, self.image(service), VERSION, &[]))
+        self.docker.start(self.version_tool(self.image(service)))
+    }
+
+    pub fn version_tool(&self, image: &str) -> Cmd<'a> {
+        self.docker.tool(&self.config.name, image, VERSION, &[])
+    }
+
+    /// A checksum of the databases' schemas and of the migrations that they have seen.
+    pub fn schema(&self) -> anyhow::Result<String> {
+        self.docker.read(self.postgres_tool(SCHEMA, "postgres", &[SOCKET])?)
     }
 
     /// [`Stores::start_version`], with the migrations that it knows.

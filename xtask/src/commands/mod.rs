@@ -15,6 +15,7 @@ pub mod setup;
 pub mod status;
 pub mod up;
 pub mod verify;
+pub mod upgrade;
 
 /// How a command that ran to its end went. `main` turns it into the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -105,7 +105,7 @@ fn check_versions(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()> {
 }
 
 /// Saves what is there, restores beside it, counts, and only then replaces.
-fn replace(
+pub fn replace(
     project: &Project,
     stores: &Stores,
     archive: &mut Archive,
@@ -152,7 +152,7 @@ pub fn finish_interrupted(project: &Project, docker: &Docker, lock: &Lock) -> an
 }
 
 /// Starts everything and waits for it.
-fn start(docker: &Docker, lock: &Lock, timeout: u64) -> anyhow::Result<Config> {
+pub fn start(docker: &Docker, lock: &Lock, timeout: u64) -> anyhow::Result<Config> {
     let stack = Stack::read(docker)?;
     let everything: BTreeSet<String> = stack.config.services.keys().cloned().collect();
     stack.converge(docker, lock, &[], &everything, Duration::from_secs(timeout))?;

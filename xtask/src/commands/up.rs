@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::cli;
-use crate::commands::{Outcome, doctor, hosts, restore, rotate, setup};
+use crate::commands::{Outcome, doctor, hosts, restore, rotate, setup, upgrade};
 use crate::diagnosis;
 use crate::docker::{Change, Docker, REFUSED_CONFIG};
 use crate::formats::compose::{self, Config};
@@ -24,6 +24,7 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Resul
     let docker = Docker::new(project, verbose)?;
     restore::finish_interrupted(project, &docker, &lock)?;
     rotate::finish_interrupted(project, verbose, &lock, options.wait.timeout)?;
+    upgrade::finish_interrupted(project, &docker, &lock, options.wait.timeout)?;
     let stack = match Stack::read(&docker) {
         Err(error) => {
             mend_engine(&docker, error)?;
@@ -109,7 +110,7 @@ impl Stack {
     }
 
     /// Whether every service is as the configuration wants it, made from the image that its name means now.
-    fn is_up_to_date(&self, docker: &Docker) -> anyhow::Result<bool> {
+    pub fn is_up_to_date(&self, docker: &Docker) -> anyhow::Result<bool> {
         let is_right = |(name, _): (&String, _)| {
             self.containers.get(name).is_some_and(|container| {
                 Some(container.config_hash()) == self.hashes.get(name).map(String::as_str)
@@ -124,6 +125,15 @@ impl Stack {
             self.config.services.get(name).is_some_and(|service| images.get(&service.image) == Some(&container.image))
         };
         Ok(self.containers.iter().all(is_current))
+    }
+
+    /// The ids of the images that the containers were made from, by the names that the configuration still has.
+    pub fn images(&self) -> BTreeMap<String, String> {
+        let made_from = |(name, service): (&String, &compose::Service)| {
+            let container = self.containers.get(name).filter(|container| container.config.image == service.image)?;
+            Some((service.image.clone(), container.image.clone()))
+        };
+        self.config.services.iter().filter_map(made_from).collect()
     }
 
     /// Whether these services are as they should be.
