@@ -302,7 +302,7 @@ fn killed_at_any_moment_leaves_the_old_file_or_the_new_one() {
         thread::sleep(Duration::from_micros(rand::random_range(0..latest)));
         child.kill().unwrap();
         let was_killed = !child.wait().unwrap().success();
-        latest = if was_killed { latest * 21 / 20 } else { latest * 19 / 20 };
+        latest = if was_killed { (latest * 21 / 20).min(200_000) } else { latest * 19 / 20 };
         killed += usize::from(was_killed);
         let after = machine.read();
         assert!(after == old || after == new, "{} bytes of {} or {}", after.len(), old.len(), new.len());
