@@ -14,8 +14,8 @@ pub mod rotate;
 pub mod setup;
 pub mod status;
 pub mod up;
-pub mod verify;
 pub mod upgrade;
+pub mod verify;
 
 /// How a command that ran to its end went. `main` turns it into the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

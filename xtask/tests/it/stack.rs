@@ -208,7 +208,7 @@ fn what_fails_is_named_with_its_log_and_what_dies_comes_back() {
     assert!(!run.stderr.contains(&checkout.variable("UMAMI_DATABASE_PASSWORD")), "a secret was printed");
 
     // Prisma goes no further in a database where a migration failed.
-    checkout.xtask(&["clean", "--yes"]).success();
+    checkout.xtask(&["clean", "--yes", "--no-backup"]).success();
 
     // An address that cannot be bound to: a restart loop, not a wait for ever.
     let looping =
