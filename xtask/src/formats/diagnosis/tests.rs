@@ -114,9 +114,9 @@ const RECORDS: &[Record] = &[
     (
         "no name service",
         Engine,
-        " umami Pulling \n umami Error Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io on 10.255.255.53:53: no such host\n\
-         Error response from daemon: Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io on 10.255.255.53:53: no such host",
-        "does not reach the registry registry-1.docker.io",
+        " umami Pulling \n umami Error Get \"https://registry.example/v2/\": dial tcp: lookup registry.example on 192.0.2.53:53: no such host\n\
+         Error response from daemon: Get \"https://registry.example/v2/\": dial tcp: lookup registry.example on 192.0.2.53:53: no such host",
+        "does not reach the registry registry.example",
         "docker pull example/umami:3",
     ),
     (
@@ -129,8 +129,8 @@ const RECORDS: &[Record] = &[
     (
         "moby/moby issue 50035 (Engine 28.1.1), not run here",
         Engine,
-        "Error response from daemon: Get \"https://registry-1.docker.io/v2/\": net/http: TLS handshake timeout",
-        "does not reach the registry registry-1.docker.io",
+        "Error response from daemon: Get \"https://registry.example/v2/\": net/http: TLS handshake timeout",
+        "does not reach the registry registry.example",
         "docker load",
     ),
     (
