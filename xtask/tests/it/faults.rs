@@ -401,56 +401,39 @@ fn read_only(checkout: &Checkout, arguments: &[&str]) -> Run {
     run
 }
 
-/// The engine stops in the ordinary way, and then dies, under a running stack.
+/// The engine stops in the ordinary way, and then the power is cut, under a running stack.
 ///
-/// It is one of our own: its data, sockets and network are its alone. For root, hence not in every CI.
+/// It is one of our own: its data, sockets, network and processes are its alone. For root, hence not in CI.
 #[cfg(feature = "whole-machine")]
 #[test]
 #[ignore = "starts containers"]
 fn comes_back_with_its_engine() {
     let folder = tempfile::Builder::new().prefix("engine").tempdir().unwrap();
     let mut engine = PrivateEngine { folder, child: None };
+    let address = engine.address();
     engine.start();
     let load = "docker save analytics-standin/postgres:15 analytics-standin/redis:7 analytics-standin/umami:3 \
                 analytics-standin/glitchtip:6 | DOCKER_HOST=$0 docker load";
-    Run::of(Command::new("sh").args(["-c", load, &engine.address()])).success();
+    Run::of(Command::new("sh").args(["-c", load, &address])).success();
     let checkout = Checkout::with_stack();
-    let on_it = |arguments: &[&str]| Run::of(checkout.xtask_command(arguments).env("DOCKER_HOST", engine.address()));
-    on_it(&["up"]).success();
+    let on_it = |arguments: &[&str]| Run::of(checkout.xtask_command(arguments).env("DOCKER_HOST", &address));
     let sql = |statement: &str| {
         let psql = ["compose", "exec", "--no-TTY", "postgres", "psql", "-At", "--username", "analytics_admin"];
         let mut command = checkout.command("docker");
-        command.env("DOCKER_HOST", engine.address()).args(psql).args(["--dbname", "umami_db", "--command", statement]);
+        command.env("DOCKER_HOST", &address).args(psql).args(["--dbname", "umami_db", "--command", statement]);
         Run::of(&mut command).success().stdout
     };
-    sql("create table kept (n int); insert into kept values (42)");
-    let address = engine.address();
-    let well = |address: &str| {
-        let mut status = checkout.xtask_command(&["status"]);
-        Run::of(status.env("DOCKER_HOST", address)).code == Some(0)
-    };
+    on_it(&["up"]).success();
+    sql("create table kept (n int)");
     for signal in ["TERM", "KILL"] {
+        sql("insert into kept values (42)");
         engine.stop(signal);
-        assert!(!well(&address));
+        on_it(&["status"]).code(1).says("does not answer");
         engine.start();
-        until(&format!("everything is back after {signal}"), || well(&address));
+        until(&format!("everything is back after {signal}"), || on_it(&["status"]).code == Some(0));
     }
-    let sql = Run::of(checkout.command("docker").env("DOCKER_HOST", &address).args([
-        "compose",
-        "exec",
-        "--no-TTY",
-        "postgres",
-        "psql",
-        "-At",
-        "--username",
-        "analytics_admin",
-        "--dbname",
-        "umami_db",
-        "--command",
-        "select n from kept",
-    ]));
-    assert_eq!(sql.success().stdout.trim(), "42");
-    Run::of(checkout.xtask_command(&["clean", "--yes"]).env("DOCKER_HOST", &address)).success();
+    assert_eq!(sql("select count(*) from kept").trim(), "2");
+    on_it(&["clean", "--yes"]).success();
 }
 
 #[cfg(feature = "whole-machine")]
@@ -466,14 +449,17 @@ impl PrivateEngine {
     }
 
     fn start(&mut self) {
-        let path = |name: &str| self.folder.path().join(name).display().to_string();
-        fs::write(path("config.json"), "{}").unwrap();
-        // A network of its own: two engines in one would undo each other's firewall rules.
+        // What a reboot empties.
+        let _ = fs::remove_dir_all(self.folder.path().join("run"));
+        fs::create_dir(self.folder.path().join("run")).unwrap();
+        fs::write(self.folder.path().join("config.json"), "{}").unwrap();
+        // A network of its own: two engines in one would undo each other's firewall rules. And processes of
+        // its own, which die with the first of them.
         let script = "ip link set lo up && exec dockerd --config-file \"$0/config.json\" --data-root \"$0/data\" \
-                      --exec-root \"$0/exec\" --pidfile \"$0/pid\" --host \"unix://$0/socket\" 2>>\"$0/log\"";
+                      --exec-root \"$0/run/exec\" --pidfile \"$0/run/pid\" --host \"unix://$0/socket\" 2>>\"$0/log\"";
         let mut unshare = Command::new("unshare");
-        unshare.args(["--net", "sh", "-c", script]).arg(self.folder.path()).stdin(Stdio::null());
-        self.child = Some(unshare.spawn().unwrap());
+        unshare.args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script]);
+        self.child = Some(unshare.arg(self.folder.path()).stdin(Stdio::null()).spawn().unwrap());
         until("the engine answers", || {
             Run::of(Command::new("docker").env("DOCKER_HOST", self.address()).arg("version")).code == Some(0)
         });
@@ -481,10 +467,9 @@ impl PrivateEngine {
 
     fn stop(&mut self, signal: &str) {
         let Some(mut child) = self.child.take() else { return };
-        // unshare and sh became dockerd.
-        Run::of(Command::new("kill").args(["-s", signal, &child.id().to_string()])).success();
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
+        Run::of(Command::new("kill").args(["-s", signal, children.trim()])).success();
         child.wait().unwrap();
-        let _ = fs::remove_file(self.folder.path().join("pid"));
     }
 }
 
