@@ -47,6 +47,9 @@ pub fn read_text(path: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
+/// What a private file is called until it is whole.
+const UNFINISHED: &str = ".env.new-";
+
 /// Replaces a private file in one step: whoever looks sees the old one or the new one, and nobody
 /// else may read it (mode 0600). A symlink stays one; its target is replaced.
 ///
@@ -61,7 +64,7 @@ pub fn replace_private_file(path: &Path, text: &str) -> anyhow::Result<()> {
         Err(error) => return Err(error).with_context(doing),
     };
     let folder = target.parent().with_context(doing)?;
-    let mut file = NamedTempFile::with_prefix_in(".env.new-", folder).with_context(doing)?;
+    let mut file = NamedTempFile::with_prefix_in(UNFINISHED, folder).with_context(doing)?;
     file.write_all(text.as_bytes()).with_context(doing)?;
     file.as_file().sync_all().with_context(doing)?;
     file.persist(&target).with_context(doing)?;
@@ -127,6 +130,16 @@ pub fn size(path: &Path) -> anyhow::Result<u64> {
 /// Deletes one file.
 pub fn remove_file(path: &Path) -> anyhow::Result<()> {
     fs::remove_file(path).with_context(|| format!("deleting {}", path.display()))
+}
+
+/// Removes what [`replace_private_file`] left in a folder when it was killed: it may hold secrets.
+pub fn remove_abandoned(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            // Where it cannot be removed nothing can be written either.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Makes a rename in `folder` survive a power cut, where the system has such a thing.

@@ -267,6 +267,9 @@ fn offer_fixes(project: &Project, trouble: Option<&Trouble>, verbose: bool, yes:
         }
     }
     let Some(trouble) = trouble else { return Ok(has_run) };
+    if system().steps(trouble.kind).is_none() {
+        say!("nothing that can be run from here mends the engine; see below");
+    }
     Ok(fix_engine(&Docker::new(project, verbose)?, trouble, yes)? || has_run)
 }
 
@@ -275,10 +278,7 @@ fn offer_fixes(project: &Project, trouble: Option<&Trouble>, verbose: bool, yes:
 /// # Errors
 /// When a step fails; the next ones are not run then.
 pub fn fix_engine(docker: &Docker, trouble: &Trouble, yes: bool) -> anyhow::Result<bool> {
-    let Some(steps) = system().steps(trouble.kind) else {
-        say!("there is no remedy for this that can be run from here: {trouble}");
-        return Ok(false);
-    };
+    let Some(steps) = system().steps(trouble.kind) else { return Ok(false) };
     say!("{trouble}");
     for step in &steps {
         let sudo = if step.is_elevated && !host::is_root() { "sudo " } else { "" };

@@ -4,18 +4,21 @@ use anyhow::Context;
 
 use crate::commands::Outcome;
 use crate::formats::env;
-use crate::host;
+use crate::host::{self, Lock};
 use crate::project::Project;
 use crate::terminal::say;
 
 pub fn run(project: &Project) -> anyhow::Result<Outcome> {
+    // What a killed run left behind may be removed when no other runs.
+    let _lock = Lock::acquire(project)?;
     if !ensure_env_file(project)? {
         say!("{} is complete; nothing to do", project.display(&project.env_file()));
     }
     Ok(Outcome::Done)
 }
 
-/// Makes `.env` complete and says which keys it touched. Returns whether it changed anything.
+/// Makes `.env` complete and says which keys it touched. Returns whether it changed anything. The caller
+/// holds the lock.
 ///
 /// # Errors
 /// When the template or the file cannot be read or parsed; nothing is changed then.
@@ -25,6 +28,7 @@ pub fn ensure_env_file(project: &Project) -> anyhow::Result<bool> {
     let template = host::read_text(&template_path)?
         .with_context(|| format!("{} is missing; restore it with `git checkout`", template_path.display()))?;
     let existing = host::read_text(&path)?;
+    host::remove_abandoned(&project.stack());
 
     let completed = env::complete(&template, existing.as_deref().unwrap_or_default(), host::generate_secret)
         .with_context(|| {

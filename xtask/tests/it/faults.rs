@@ -52,6 +52,9 @@ fn converges_after_being_killed_at_any_moment() {
         let text = checkout.read(".env");
         assert!(!text.contains("=change_this") && text.contains("\nGLITCHTIP_API_TOKEN="), "half an env file");
         assert_eq!(fs::metadata(checkout.path(".env")).unwrap().permissions().mode() & 0o777, 0o600);
+        let files = fs::read_dir(checkout.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = files.filter(|name| name.to_string_lossy().starts_with(".env.new")).collect();
+        assert!(left.is_empty(), "secrets lie about: {left:?}");
         killed(&checkout, &["setup"], 30);
         assert_eq!(checkout.read(".env"), text, "a complete env file was changed");
     }
@@ -68,6 +71,7 @@ fn converges_after_being_killed_at_any_moment() {
                 checkout.xtask(&["down"]).success();
             }
             let moment = killed(&checkout, &[verb], longest);
+            eprintln!("round {round}: {verb} killed after {moment:?}");
             let up = checkout.xtask(&["up"]);
             assert_eq!(up.code, Some(0), "round {round}, {verb} killed after {moment:?}:\n{}", up.stderr);
             let rows = checkout.sql("umami_db", "select count(*), max(n) from kept");
