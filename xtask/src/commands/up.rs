@@ -10,7 +10,7 @@ use crate::commands::{Outcome, doctor, hosts, restore, rotate, setup, upgrade};
 use crate::diagnosis;
 use crate::docker::{Change, Docker, REFUSED_CONFIG};
 use crate::formats::compose::{self, Config};
-use crate::formats::containers::{Container, Progress};
+use crate::formats::containers::{Container, Progress, Reason};
 use crate::formats::engine::Trouble;
 use crate::formats::render::render_table;
 use crate::host::{self, Lock};
@@ -170,7 +170,7 @@ impl Stack {
                 None => true,
             };
             let containers = docker.containers(&self.config.name)?;
-            let progress = self.progress(awaited, &containers);
+            let progress = self.progress(awaited, &containers, has_ended);
             lines.show(render(&progress, &mut reached, begin));
 
             let failed = failed(&progress);
@@ -217,10 +217,18 @@ impl Stack {
         &self,
         awaited: &'a BTreeSet<String>,
         containers: &BTreeMap<String, Container>,
+        has_ended: bool,
     ) -> Vec<(&'a str, Progress)> {
-        let progress_of = |name: &str| match containers.get(name) {
-            Some(container) => container.progress(self.config.is_one_shot(name), self.containers.get(name)),
-            None => Progress::Waiting("waiting"),
+        let progress_of = |name: &str| {
+            let Some(container) = containers.get(name) else { return Progress::Waiting("waiting") };
+            let before = self.containers.get(name);
+            match container.progress(self.config.is_one_shot(name), before) {
+                // Compose may be about to replace it, and has taken away what it depends on.
+                Progress::Failed(Reason::Unhealthy) if !has_ended && before.is_some_and(|it| it.id == container.id) => {
+                    Progress::Waiting("unhealthy")
+                }
+                progress => progress,
+            }
         };
         awaited.iter().map(|name| (name.as_str(), progress_of(name))).collect()
     }
