@@ -178,6 +178,9 @@ pub struct Restore {
     /// Do not save what is there first: it is lost
     #[arg(long)]
     pub no_backup: bool,
+    /// Send no test events afterwards
+    #[arg(long)]
+    pub no_verify: bool,
     #[command(flatten)]
     pub wait: Wait,
 }

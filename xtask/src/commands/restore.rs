@@ -11,10 +11,9 @@ use crate::archive::{self, Archive};
 use crate::cli;
 use crate::commands::backup::{self, APPLICATIONS, Wanted};
 use crate::commands::up::{self, Stack};
-use crate::commands::{Outcome, setup};
+use crate::commands::{Outcome, rotate, setup, verify};
 use crate::docker::Docker;
 use crate::formats::backup::{Manifest, parse_known, refusal};
-use crate::formats::compose::Config;
 use crate::formats::engine::Version;
 use crate::host::{self, Lock};
 use crate::project::Project;
@@ -57,10 +56,14 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Restore) -> anyhow::
         }
         return Err(error.context("nothing was replaced; the data is what it was"));
     }
-    let config = start(&docker, &lock, options.wait.timeout)?;
+    start(&docker, &lock, options.wait.timeout)?;
+    rotate::set_passwords(&docker, &rotate::ADMINISTRATORS)?;
     say!("restored {} rows from {}", manifest.rows(), project.display(&path));
-    up::print_endpoints(&config)?;
-    Ok(Outcome::Done)
+    say!("all passwords are those of .env, also those of both administrators");
+    if options.no_verify {
+        return Ok(Outcome::Done);
+    }
+    verify::check(project, &docker, false)
 }
 
 /// Where there is no `.env`, that of the backup is better than new secrets.
@@ -152,9 +155,8 @@ pub fn finish_interrupted(project: &Project, docker: &Docker, lock: &Lock) -> an
 }
 
 /// Starts everything and waits for it.
-pub fn start(docker: &Docker, lock: &Lock, timeout: u64) -> anyhow::Result<Config> {
+pub fn start(docker: &Docker, lock: &Lock, timeout: u64) -> anyhow::Result<()> {
     let stack = Stack::read(docker)?;
     let everything: BTreeSet<String> = stack.config.services.keys().cloned().collect();
-    stack.converge(docker, lock, &[], &everything, Duration::from_secs(timeout))?;
-    Ok(stack.config)
+    stack.converge(docker, lock, &[], &everything, Duration::from_secs(timeout))
 }

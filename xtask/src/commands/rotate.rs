@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::cli;
 use crate::commands::up::{self, Stack};
-use crate::commands::{Outcome, restore, setup};
+use crate::commands::{Outcome, restore, setup, verify};
 use crate::docker::Docker;
 use crate::formats::env;
 use crate::host::{self, Lock};
@@ -83,19 +83,30 @@ fn apply(project: &Project, verbose: bool, lock: &Lock, timeout: u64) -> anyhow:
     up::ensure_images(&docker, &stack.config, lock)?;
     let everything: BTreeSet<String> = stack.config.services.keys().cloned().collect();
     stack.converge(&docker, lock, &[], &everything, Duration::from_secs(timeout)).with_context(kept)?;
-    // These two are in the applications; the services that open the accounts know the new values.
-    let psql = ["psql", "--no-psqlrc", "--quiet", "--file", "-"];
-    for (key, service, command, script) in [
-        ("UMAMI_ADMIN_PASSWORD", "umami-accounts", &psql[..], ROTATE_UMAMI),
-        ("GLITCHTIP_ADMIN_PASSWORD", "glitchtip-migrate", &["python", "-"], ROTATE_GLITCHTIP),
-    ] {
-        if has_changed(key) {
-            run_script(&docker, service, command, script)
-                .with_context(|| format!("setting {key}"))
-                .with_context(kept)?;
-        }
+    let changed: Vec<&str> = ADMINISTRATORS.into_iter().filter(|key| has_changed(key)).collect();
+    set_passwords(&docker, &changed).with_context(kept)?;
+    if verify::check(project, &docker, false)? == Outcome::NotDone {
+        bail!(kept());
     }
     host::remove_file(&aside)
+}
+
+/// The passwords that are in the applications and not in the database server.
+pub const ADMINISTRATORS: [&str; 2] = ["UMAMI_ADMIN_PASSWORD", "GLITCHTIP_ADMIN_PASSWORD"];
+
+/// Gives administrators the passwords that `.env` says. The services that open the accounts know them.
+pub fn set_passwords(docker: &Docker, keys: &[&str]) -> anyhow::Result<()> {
+    for key in keys {
+        match *key {
+            "UMAMI_ADMIN_PASSWORD" => {
+                let psql = ["psql", "--no-psqlrc", "--quiet", "--file", "-"];
+                run_script(docker, "umami-accounts", &psql, ROTATE_UMAMI)
+            }
+            _ => run_script(docker, "glitchtip-migrate", &["python", "-"], ROTATE_GLITCHTIP),
+        }
+        .with_context(|| format!("setting {key}"))?;
+    }
+    Ok(())
 }
 
 fn run_script(docker: &Docker, service: &str, command: &[&str], script: &str) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use crate::cli;
 use crate::commands::backup::{self, Wanted};
 use crate::commands::restore::{replace, start};
 use crate::commands::up::Stack;
-use crate::commands::{Outcome, restore, rotate, setup};
+use crate::commands::{Outcome, restore, rotate, setup, verify};
 use crate::docker::Docker;
 use crate::formats::backup::parse_known;
 use crate::formats::render::render_table;
@@ -108,8 +108,11 @@ pub fn finish_interrupted(project: &Project, docker: &Docker, lock: &Lock, timeo
 /// When the new ones do not work; the old ones do then.
 fn take(project: &Project, docker: &Docker, lock: &Lock, journal: &Journal, timeout: u64) -> anyhow::Result<()> {
     tag(docker, &journal.new)?;
-    let Err(error) = start(docker, lock, timeout) else {
-        return host::remove_file(&path(project));
+    let works = start(docker, lock, timeout).and_then(|()| verify::check(project, docker, false));
+    let error = match works {
+        Ok(Outcome::Done) => return host::remove_file(&path(project)),
+        Ok(Outcome::NotDone) => anyhow::Error::msg("events do not arrive any more"),
+        Err(error) => error,
     };
     say!("the newer images do not work; going back to the previous ones");
     tag(docker, &journal.old)?;
@@ -120,6 +123,11 @@ fn take(project: &Project, docker: &Docker, lock: &Lock, journal: &Journal, time
     stores.ensure_running().with_context(kept)?;
     if stores.schema()? != journal.schema {
         say!("the new version has changed the databases; the data from before comes back");
+        let wanted = Wanted { folder: &project.backups(), verify: false, with_env: false };
+        match backup::make(project, &stores, &wanted) {
+            Ok(path) => say!("what the new version has made of it is in {}", project.display(&path)),
+            Err(error) => say!("what the new version has made of it cannot be saved: {error:#}"),
+        }
         let (mut archive, manifest) = archive::open_checked(&journal.backup).with_context(kept)?;
         replace(project, &stores, &mut archive, &manifest, false).with_context(kept)?;
     }

@@ -41,6 +41,11 @@ const WRITE: &str = "begin; create table xtask_verify (); rollback";
 pub fn run(project: &Project, docker: &Docker, options: &cli::Verify) -> anyhow::Result<Outcome> {
     // Two at once would remove each other's events.
     let _lock = Lock::acquire(project)?;
+    check(project, docker, options.json)
+}
+
+/// The same for a command that has the lock already.
+pub fn check(project: &Project, docker: &Docker, json: bool) -> anyhow::Result<Outcome> {
     let begin = Instant::now();
     let config = docker.start_config()?;
     docker.check_engine()?;
@@ -73,7 +78,7 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Verify) -> anyhow:
 
     let steps = [postgres, redis, umami, glitchtip].into_iter().flat_map(|walk| walk.steps).collect();
     let report = Report::new(steps, seconds_since(begin));
-    terminal::print(&match options.json {
+    terminal::print(&match json {
         true => format!("{}\n", serde_json::to_string_pretty(&report)?),
         false => report.render(),
     })?;
