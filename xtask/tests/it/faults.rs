@@ -236,7 +236,7 @@ fn explains_what_went_wrong_and_loses_nothing() {
     checkout.write("docker-compose.override.yml", &format!("{override_file}{small}"));
     checkout.xtask(&["up"]).code(1).says("postgres: ").says("the disk or volume that postgres writes to is full");
     checkout.write("docker-compose.override.yml", &override_file);
-    checkout.xtask(&["clean", "--yes"]).success();
+    checkout.xtask(&["clean", "--yes", "--no-backup"]).success();
 
     checkout.xtask(&["up"]).success();
     checkout.sql("umami_db", "create table kept (n int); insert into kept values (42)");
@@ -379,7 +379,7 @@ fn works_in_odd_surroundings() {
     Run::of(&mut up).code(1).says("is the stack of another checkout").says(&checkout.root().display().to_string());
     checkout.xtask(&["down"]).success();
     Run::of(&mut up).success().says("are ready");
-    let mut clean = elsewhere.xtask_command(&["clean", "--yes"]);
+    let mut clean = elsewhere.xtask_command(&["clean", "--yes", "--no-backup"]);
     Run::of(clean.env("COMPOSE_PROJECT_NAME", &checkout.project)).success();
 }
 
@@ -437,7 +437,7 @@ fn comes_back_with_its_engine() {
         until(&format!("everything is back after {signal}"), || on_it(&["status"]).code == Some(0));
     }
     assert_eq!(sql("select count(*) from kept").trim(), "2");
-    on_it(&["clean", "--yes"]).success();
+    on_it(&["clean", "--yes", "--no-backup"]).success();
 }
 
 #[cfg(feature = "whole-machine")]
