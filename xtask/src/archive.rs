@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 use crate::formats::backup::{self, BLOCK, END, MANIFEST, Manifest, Part, SUMS};
 use crate::terminal::Meter;
@@ -45,7 +45,7 @@ impl Archive {
     /// Adds the manifest and the checksums; then the file is whole.
     pub fn finish(&mut self, manifest: &Manifest) -> anyhow::Result<()> {
         let text = format!("{}\n", serde_json::to_string_pretty(manifest)?);
-        let sha256 = hex(&Sha256::digest(&text));
+        let sha256 = hex(&Hash::hash(text.as_bytes()));
         let mut parts = self.parts.clone();
         parts.insert(MANIFEST.to_owned(), Part { size: text.len() as u64, sha256 });
         let mut end = Vec::new();
@@ -229,7 +229,7 @@ fn copy(
     meter: &mut Meter,
 ) -> io::Result<(u64, String)> {
     let mut buffer = vec![0; 128 * 1024];
-    let mut hash = Sha256::new();
+    let mut hash = Hash::new();
     let mut from = from.take(limit);
     let mut size = 0;
     loop {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 use crate::checkout::{Checkout, Run};
 
@@ -361,7 +361,7 @@ fn with_manifest(file: &[u8], from: &str, to: &str) -> Vec<u8> {
     let old = std::str::from_utf8(&file[begin..begin + size]).unwrap();
     let new = old.replacen(from, to, 1);
     assert_ne!(old, new, "no {from} in the manifest");
-    let sum = |text: &str| Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sum = |text: &str| Hash::hash(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut changed = file.to_vec();
     changed[begin..begin + size].copy_from_slice(new.as_bytes());
     let at = find(&changed, sum(old).as_bytes());
