@@ -1,5 +1,6 @@
 //! The only module that changes this machine: files in the checkout, randomness, ports.
 
+pub mod draft;
 pub mod elevation;
 pub mod hosts_file;
 pub mod ports;
@@ -19,11 +20,11 @@ use anyhow::Context;
 use rand::distr::{Alphanumeric, SampleString};
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
-use tempfile::NamedTempFile;
 
 use crate::formats::env::Secret;
 use crate::formats::platform::Platform;
 use crate::formats::remedies::Step;
+use crate::host::draft::Draft;
 use crate::project::Project;
 use crate::terminal::{self, say};
 
@@ -64,11 +65,10 @@ pub fn replace_private_file(path: &Path, text: &str) -> anyhow::Result<()> {
         Err(error) => return Err(error).with_context(doing),
     };
     let folder = target.parent().with_context(doing)?;
-    let mut file = NamedTempFile::with_prefix_in(UNFINISHED, folder).with_context(doing)?;
-    file.write_all(text.as_bytes()).with_context(doing)?;
-    file.as_file().sync_all().with_context(doing)?;
-    file.persist(&target).with_context(doing)?;
-    sync_folder(folder).with_context(doing)
+    let draft = Draft::create_in(folder, UNFINISHED).with_context(doing)?;
+    draft.file().write_all(text.as_bytes()).with_context(doing)?;
+    draft.file().sync_all().with_context(doing)?;
+    draft.replace(&target).with_context(doing)
 }
 
 /// Makes a folder that nobody else may look into (0700); one that is there stays as it is.
@@ -83,43 +83,15 @@ pub fn ensure_private_folder(folder: &Path) -> anyhow::Result<()> {
     builder.create(folder).with_context(|| format!("making {}", folder.display()))
 }
 
-/// A private file (0600) that gets its name when it is whole. Until then it is gone with this value.
-pub struct Draft {
-    file: NamedTempFile,
-    folder: PathBuf,
-}
-
-impl Draft {
-    /// Begins a file in `folder`, which is made private (0700) if it is not there. Removes what was begun
-    /// with the same `prefix` and never finished: the caller knows that nobody is at it.
-    ///
-    /// # Errors
-    /// When the folder cannot be written to.
-    pub fn begin(folder: &Path, prefix: &str) -> anyhow::Result<Draft> {
-        let doing = || format!("making a file in {}", folder.display());
-        ensure_private_folder(folder)?;
-        for entry in fs::read_dir(folder).with_context(doing)?.flatten() {
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
-                fs::remove_file(entry.path()).with_context(doing)?;
-            }
-        }
-        let file = NamedTempFile::with_prefix_in(prefix, folder).with_context(doing)?;
-        Ok(Draft { file, folder: folder.to_path_buf() })
-    }
-
-    pub fn file(&self) -> &File {
-        self.file.as_file()
-    }
-
-    /// Gives it its name; an existing file is not replaced.
-    pub fn finish(self, name: &str) -> anyhow::Result<PathBuf> {
-        let path = self.folder.join(name);
-        let doing = || format!("writing {}", path.display());
-        self.file.as_file().sync_all().with_context(doing)?;
-        self.file.persist_noclobber(&path).with_context(doing)?;
-        sync_folder(&self.folder).with_context(doing)?;
-        Ok(path)
-    }
+/// Begins a private file in `folder`, which is made private (0700) if it is not there. Removes what was begun
+/// with the same `prefix` and never finished: the caller knows that nobody is at it.
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub fn begin_draft(folder: &Path, prefix: &str) -> anyhow::Result<Draft> {
+    ensure_private_folder(folder)?;
+    remove_abandoned(folder, prefix);
+    Draft::create_in(folder, prefix).with_context(|| format!("making a file in {}", folder.display()))
 }
 
 /// A file's size in bytes.
@@ -133,18 +105,17 @@ pub fn remove_file(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Removes what [`replace_private_file`] left in a folder when it was killed: it may hold secrets.
-pub fn remove_abandoned(folder: &Path) {
+pub fn remove_unfinished(folder: &Path) {
+    remove_abandoned(folder, UNFINISHED);
+}
+
+fn remove_abandoned(folder: &Path, prefix: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
             // Where it cannot be removed nothing can be written either.
             let _ = fs::remove_file(entry.path());
         }
     }
-}
-
-/// Makes a rename in `folder` survive a power cut, where the system has such a thing.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// Makes a secret from the operating system's generator.

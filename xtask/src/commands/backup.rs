@@ -12,7 +12,7 @@ use crate::commands::{Outcome, restore};
 use crate::docker::Docker;
 use crate::formats::backup::{self, Application, Database, FORMAT, Manifest};
 use crate::formats::render::{render_bytes, render_table, render_timestamp};
-use crate::host::{self, Draft, Lock};
+use crate::host::{self, Lock};
 use crate::project::Project;
 use crate::stores::{SERVICES, Stores};
 use crate::terminal::{self, say};
@@ -59,7 +59,7 @@ pub fn make(project: &Project, stores: &Stores, wanted: &Wanted) -> anyhow::Resu
     let config = stores.config;
     let was_started = stores.ensure_running()?;
     let versions = APPLICATIONS.map(|(service, owner)| (service, owner, stores.start_version(owner)));
-    let draft = Draft::begin(wanted.folder, &format!(".{}-backup-", config.name))?;
+    let draft = host::begin_draft(wanted.folder, &format!(".{}-backup-", config.name))?;
     let mut archive = Archive::write_to(draft.file().try_clone().context("writing the backup")?);
 
     // Redis first: an event that is still queued in it may be in the database too by the time that is
@@ -117,7 +117,9 @@ pub fn make(project: &Project, stores: &Stores, wanted: &Wanted) -> anyhow::Resu
         parts: archive.parts.clone(),
     };
     archive.finish(&manifest)?;
-    let path = draft.finish(&manifest.name)?;
+    let path = wanted.folder.join(&manifest.name);
+    let named = draft.file().sync_all().and_then(|()| draft.publish(&path));
+    named.with_context(|| format!("writing {}", path.display()))?;
     let state = if wanted.verify { "saved, restored once and counted" } else { "saved, not verified" };
     say!("{state}: {} rows, {}", manifest.rows(), render_bytes(host::size(&path)?));
     if !wanted.with_env {

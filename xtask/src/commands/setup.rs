@@ -28,7 +28,7 @@ pub fn ensure_env_file(project: &Project) -> anyhow::Result<bool> {
     let template = host::read_text(&template_path)?
         .with_context(|| format!("{} is missing; restore it with `git checkout`", template_path.display()))?;
     let existing = host::read_text(&path)?;
-    host::remove_abandoned(&project.stack());
+    host::remove_unfinished(&project.stack());
 
     let completed = env::complete(&template, existing.as_deref().unwrap_or_default(), host::generate_secret)
         .with_context(|| {

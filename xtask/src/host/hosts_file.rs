@@ -11,10 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow, bail, ensure};
-use tempfile::NamedTempFile;
 
 use crate::formats::hosts::{Edit, Plan, Refusal};
 use crate::formats::render;
+use crate::host::draft::Draft;
 use crate::terminal::say;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -103,7 +103,7 @@ fn try_change(
     if identity(&metadata) != identity(&fs::metadata(target)?) {
         return Ok(None);
     }
-    match replacement.map(|replacement| put_in_place(replacement, target)) {
+    match replacement.map(|replacement| replacement.replace(target)) {
         Some(Ok(())) => {}
         Some(Err(error)) if error.kind() != ErrorKind::ResourceBusy => return Err(error.into()),
         // A mount point, as /etc/hosts is in a container, can only be written to.
@@ -170,7 +170,7 @@ fn has_content(file: &mut File, expected: &[u8]) -> io::Result<bool> {
 }
 
 /// Writes the whole new file under another name in the same folder, with the old one's mode and owner.
-fn write_beside(target: &Path, metadata: &Metadata, before: &[u8], edit: &Edit) -> io::Result<NamedTempFile> {
+fn write_beside(target: &Path, metadata: &Metadata, before: &[u8], edit: &Edit) -> io::Result<Draft> {
     let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else {
         return Err(ErrorKind::InvalidFilename.into());
     };
@@ -180,30 +180,22 @@ fn write_beside(target: &Path, metadata: &Metadata, before: &[u8], edit: &Edit) 
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempfile_in(folder)?;
+    let draft = Draft::create(folder.join(&name))?;
+    let mut file = draft.file();
     for piece in [&before[..edit.range.start], &edit.replacement, &before[edit.range.end..]] {
-        file.as_file().write_all(piece)?;
+        file.write_all(piece)?;
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, fchown};
-        let made = file.as_file().metadata()?;
+        let made = file.metadata()?;
         if (made.uid(), made.gid()) != (metadata.uid(), metadata.gid()) {
-            fchown(file.as_file(), Some(metadata.uid()), Some(metadata.gid()))?;
+            fchown(file, Some(metadata.uid()), Some(metadata.gid()))?;
         }
     }
-    file.as_file().set_permissions(metadata.permissions())?;
-    file.as_file().sync_all()?;
-    Ok(file)
-}
-
-fn put_in_place(mut replacement: NamedTempFile, target: &Path) -> io::Result<()> {
-    // Once it is in place another process may take the lock and make its own under the old name.
-    replacement.disable_cleanup(true);
-    fs::rename(replacement.path(), target).inspect_err(|_| replacement.disable_cleanup(false))?;
-    // Whatever this says, whoever looks sees the new file.
-    let _ = target.parent().map(super::sync_folder);
-    Ok(())
+    file.set_permissions(metadata.permissions())?;
+    file.sync_all()?;
+    Ok(draft)
 }
 
 /// Writes from the first byte that changes, and cuts off afterwards: a block that is added at the end is
