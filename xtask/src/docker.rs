@@ -271,6 +271,25 @@ impl Docker {
         Ok(containers.into_iter().map(|container| (container.service().to_owned(), container)).collect())
     }
 
+    /// Looks again at those of `containers` that have these ids; at every container of the project when
+    /// there is none, or one that is not among them.
+    pub fn refresh(
+        &self,
+        containers: &mut BTreeMap<String, Container>,
+        project: &str,
+        ids: &BTreeSet<String>,
+    ) -> anyhow::Result<()> {
+        let is_known = |id: &String| containers.values().any(|container| container.id == *id);
+        if ids.is_empty() || !ids.iter().all(is_known) {
+            *containers = self.containers(project)?;
+            return Ok(());
+        }
+        let changed = self.inspect(ids.iter().map(String::as_str))?;
+        containers.retain(|_, container| !ids.contains(&container.id));
+        containers.extend(changed.into_iter().map(|container| (container.service().to_owned(), container)));
+        Ok(())
+    }
+
     /// Looks at containers by id. One that has gone meanwhile is left out.
     pub fn inspect<'b>(&self, ids: impl IntoIterator<Item = &'b str>) -> anyhow::Result<Vec<Container>> {
         let ids: Vec<&str> = ids.into_iter().collect();
@@ -377,7 +396,7 @@ impl Docker {
         let reader = thread::spawn(move || {
             let mut text = Vec::new();
             let read = stderr.map_or(Ok(0), |mut stderr| stderr.read_to_end(&mut text));
-            let _ = sender.send(());
+            let _ = sender.send(None);
             read.map(|_| text)
         });
         Ok(Change { running, stderr: Some(reader) })
@@ -393,7 +412,7 @@ impl Docker {
             "--filter",
             "type=container",
             "--format",
-            "{{.Action}}",
+            "{{.Actor.ID}} {{.Action}}",
         ]);
         let mut child = Command::from(cmd)
             .stdin(Stdio::null())
@@ -405,10 +424,9 @@ impl Docker {
         let ours = sender.clone();
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || {
-                // Each run of a health check is three events that change nothing.
                 let lines = BufReader::new(stdout).lines().map_while(Result::ok);
-                for _ in lines.filter(|action| !action.starts_with("exec_")) {
-                    if sender.send(()).is_err() {
+                for happened in lines.filter_map(|line| containers::parse_event(&line)) {
+                    if sender.send(happened).is_err() {
                         return;
                     }
                 }
@@ -519,21 +537,26 @@ impl Drop for Change<'_> {
 /// Events that follow each other faster than this belong together.
 const BURST: Duration = Duration::from_millis(100);
 
-/// The events of a project's containers.
+/// The events of a project's containers: the id of one whose state changed, else none.
 pub struct Events {
     child: Child,
-    sender: mpsc::Sender<()>,
-    receiver: mpsc::Receiver<()>,
+    sender: mpsc::Sender<Option<String>>,
+    receiver: mpsc::Receiver<Option<String>>,
 }
 
 impl Events {
-    /// Waits until something happened to a container, at most `limit`.
-    pub fn wait(&self, limit: Duration) {
-        if self.receiver.recv_timeout(limit).is_ok() {
-            // What comes together is looked at together: each look is two processes.
-            let begin = Instant::now();
-            while begin.elapsed() < limit && self.receiver.recv_timeout(BURST).is_ok() {}
+    /// Waits until something happened to a container, at most `limit`. Returns the ids of the containers
+    /// that changed; none when that may not be all.
+    pub fn wait(&self, limit: Duration) -> BTreeSet<String> {
+        let begin = Instant::now();
+        let mut happened = BTreeSet::new();
+        let mut patience = limit;
+        while let Ok(id) = self.receiver.recv_timeout(patience) {
+            happened.insert(id);
+            // What comes together is looked at together.
+            patience = limit.saturating_sub(begin.elapsed()).min(BURST);
         }
+        happened.into_iter().collect::<Option<_>>().unwrap_or_default()
     }
 }
 

@@ -164,12 +164,16 @@ impl Stack {
         let mut change = Some(docker.start_watched_change(command, lock, &events)?);
         let mut lines = LiveLines::new();
         let mut reached = BTreeMap::new();
+        let mut containers = docker.containers(&self.config.name)?;
         loop {
             let has_ended = match change.as_mut() {
                 Some(change) => change.has_ended()?,
                 None => true,
             };
-            let containers = docker.containers(&self.config.name)?;
+            if has_ended && change.is_some() {
+                // What was seen before the end may be of containers that Compose has replaced.
+                docker.refresh(&mut containers, &self.config.name, &BTreeSet::new())?;
+            }
             let progress = self.progress(awaited, &containers, has_ended);
             lines.show(render(&progress, &mut reached, begin));
 
@@ -201,6 +205,8 @@ impl Stack {
             }
             let left = timeout.saturating_sub(begin.elapsed());
             if left.is_zero() {
+                // With what the health checks have said since the last event.
+                docker.refresh(&mut containers, &self.config.name, &BTreeSet::new())?;
                 diagnosis::print(docker, &self.config, &containers, &waiting, "")?;
                 bail!(
                     "after {} s not ready: {}; wait longer with `cargo xtask up --timeout {}`",
@@ -209,7 +215,8 @@ impl Stack {
                     timeout.as_secs() * 2
                 );
             }
-            events.wait(left.min(LONGEST_GLANCE));
+            let changed = events.wait(left.min(LONGEST_GLANCE));
+            docker.refresh(&mut containers, &self.config.name, &changed)?;
         }
     }
 

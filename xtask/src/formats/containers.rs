@@ -185,6 +185,18 @@ pub fn parse_inspect(json: &str) -> anyhow::Result<Vec<Container>> {
     Ok(containers)
 }
 
+/// Reads a line of `docker events --format "{{.Actor.ID}} {{.Action}}"`: the id of a container whose state
+/// changed; `Some(None)` when there is another set of containers than before; `None` when nothing changed.
+pub fn parse_event(line: &str) -> Option<Option<String>> {
+    let (id, action) = line.split_once(' ')?;
+    match action {
+        // Each run of a health check is three events.
+        _ if action.starts_with("exec_") => None,
+        "create" | "destroy" | "rename" => Some(None),
+        _ => Some(Some(id.to_owned())),
+    }
+}
+
 /// Reads `docker stats --no-stream --format json`: bytes of memory in use, by container id.
 pub fn parse_memory(lines: &str) -> anyhow::Result<BTreeMap<String, u64>> {
     #[derive(Deserialize)]
@@ -267,6 +279,14 @@ mod tests {
     #[track_caller]
     fn check(state: &str, restart_count: u64, is_one_shot: bool, wanted: Progress) {
         assert_eq!(container(state, restart_count).progress(is_one_shot, None), wanted);
+    }
+
+    #[test]
+    fn an_event_says_where_to_look() {
+        assert_eq!(parse_event("c1 exec_create: curl http://127.0.0.1:3000"), None);
+        assert_eq!(parse_event("c1 health_status: healthy"), Some(Some("c1".to_owned())));
+        assert_eq!(parse_event("c1 die"), Some(Some("c1".to_owned())));
+        assert_eq!(parse_event("c1 rename"), Some(None));
     }
 
     #[test]
