@@ -17,12 +17,14 @@ pub struct Archive {
     pub parts: BTreeMap<String, Part>,
     /// Where the content of each part begins.
     offsets: BTreeMap<String, u64>,
+    /// Whether every byte has been compared with its checksum.
+    is_checked: bool,
 }
 
 impl Archive {
     /// An archive that goes into an empty file.
     pub fn write_to(file: File) -> Archive {
-        Archive { file, parts: BTreeMap::new(), offsets: BTreeMap::new() }
+        Archive { file, parts: BTreeMap::new(), offsets: BTreeMap::new(), is_checked: false }
     }
 
     /// Adds what `content` delivers until its end.
@@ -31,7 +33,10 @@ impl Archive {
         let mut meter = Meter::new(name);
         let begin = self.file.seek(SeekFrom::End(0)).with_context(doing)?;
         self.file.write_all(&backup::render_header(name, 0)).with_context(doing)?;
-        let (size, sha256) = copy(content, &mut self.file, u64::MAX, &mut meter).with_context(doing)?;
+        let mut hash = Hash::new();
+        let size =
+            copy(content, &mut self.file, u64::MAX, &mut meter, |bytes| hash.update(bytes)).with_context(doing)?;
+        let sha256 = hex(&hash.finalize());
         let zeros = [0; BLOCK as usize];
         self.file.write_all(&zeros[..backup::padding(size)]).with_context(doing)?;
         self.file.seek(SeekFrom::Start(begin)).with_context(doing)?;
@@ -63,14 +68,16 @@ impl Archive {
     /// Writes the content of a part to `to`.
     ///
     /// # Errors
-    /// Also when it is not what its checksum says.
+    /// Also when it is not what its checksum says, unless [`open_checked`] has just found that it is.
     pub fn send(&mut self, name: &str, to: &mut dyn Write, meter: &mut Meter) -> anyhow::Result<()> {
         let (Some(&offset), Some(part)) = (self.offsets.get(name), self.parts.get(name)) else {
             bail!("there is no {name} in it");
         };
         self.file.seek(SeekFrom::Start(offset)).with_context(|| format!("reading {name}"))?;
-        let (size, sha256) = copy(&mut self.file, to, part.size, meter).with_context(|| format!("reading {name}"))?;
-        if (size, &sha256) != (part.size, &part.sha256) {
+        let mut hash = (!self.is_checked).then(Hash::new);
+        let see = |bytes: &[u8]| hash.iter_mut().for_each(|hash| hash.update(bytes));
+        let size = copy(&mut self.file, to, part.size, meter, see).with_context(|| format!("reading {name}"))?;
+        if size != part.size || hash.is_some_and(|hash| hex(&hash.finalize()) != part.sha256) {
             bail!("{name} is damaged: its checksum is not what it was when it was saved");
         }
         Ok(())
@@ -131,8 +138,10 @@ pub fn open_checked(path: &Path) -> anyhow::Result<(Archive, Manifest)> {
         let (offset, size) = (archive.offsets[name], archive.parts[name].size);
         let doing = || format!("reading {}", path.display());
         archive.file.seek(SeekFrom::Start(offset)).with_context(doing)?;
-        let (_, sha256) = copy(&mut archive.file, &mut io::sink(), size, &mut meter).with_context(doing)?;
-        found.insert(name.clone(), Part { size, sha256 });
+        let mut hash = Hash::new();
+        let see = |bytes: &[u8]| hash.update(bytes);
+        copy(&mut archive.file, &mut io::sink(), size, &mut meter, see).with_context(doing)?;
+        found.insert(name.clone(), Part { size, sha256: hex(&hash.finalize()) });
     }
     meter.finish();
     let sums = read_text(&mut archive, SUMS)?;
@@ -143,7 +152,8 @@ pub fn open_checked(path: &Path) -> anyhow::Result<(Archive, Manifest)> {
     if sums != backup::render_sums(&found) {
         bail!("{SUMS} is damaged");
     }
-    let (archive, manifest) = open(path)?;
+    let (mut archive, manifest) = open(path)?;
+    archive.is_checked = true;
     found.remove(MANIFEST);
     if manifest.parts != found {
         bail!("it is damaged: its parts are not those of its manifest");
@@ -221,25 +231,25 @@ fn read_text(archive: &mut Archive, name: &str) -> anyhow::Result<String> {
     String::from_utf8(bytes).with_context(|| format!("{name} is damaged"))
 }
 
-/// Copies at most `limit` bytes; returns how many there were and their SHA-256.
+/// Copies at most `limit` bytes, and shows each to `see`; returns how many there were.
 fn copy(
     from: &mut (impl Read + ?Sized),
     to: &mut (impl Write + ?Sized),
     limit: u64,
     meter: &mut Meter,
-) -> io::Result<(u64, String)> {
+    mut see: impl FnMut(&[u8]),
+) -> io::Result<u64> {
     let mut buffer = vec![0; 128 * 1024];
-    let mut hash = Hash::new();
     let mut from = from.take(limit);
     let mut size = 0;
     loop {
         let read = match from.read(&mut buffer) {
-            Ok(0) => return Ok((size, hex(&hash.finalize()))),
+            Ok(0) => return Ok(size),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        hash.update(&buffer[..read]);
+        see(&buffer[..read]);
         to.write_all(&buffer[..read])?;
         size += read as u64;
         meter.add(read);
