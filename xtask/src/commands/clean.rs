@@ -9,6 +9,7 @@ use crate::cli;
 use crate::commands::backup::{self, Wanted};
 use crate::commands::{Outcome, doctor, restore};
 use crate::docker::Docker;
+use crate::formats::compose::Config;
 use crate::host::Lock;
 use crate::project::Project;
 use crate::stores::Stores;
@@ -19,7 +20,10 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::
     docker.check_engine()?;
     let config = docker.config()?;
     doctor::ensure_ours(project, docker, &config)?;
-    let found = Found::look(docker, &config.name)?;
+    let found = Found::look(docker, &config)?;
+    for volume in &found.kept {
+        say!("the volume {volume} stays: the configuration does not name it; `docker volume rm {volume}` deletes it");
+    }
     if found.is_empty() {
         say!("there is nothing to delete in the project {}", config.name);
         return Ok(Outcome::Done);
@@ -46,7 +50,7 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::
             .context("nothing was deleted, since a backup failed (`--no-backup` makes none)")?;
     }
     docker.start_change(docker.compose().args(["down", "--volumes", "--remove-orphans"]), &lock)?.finish()?;
-    let left = Found::look(docker, &config.name)?;
+    let left = Found::look(docker, &config)?;
     if !left.is_empty() {
         bail!("still there: {}; see who uses it with `docker ps --all`", left.names().join(", "));
     }
@@ -73,21 +77,26 @@ struct Found {
     networks: Vec<String>,
     /// Each with its size as the engine states it.
     volumes: BTreeMap<String, String>,
+    /// Volumes that had their place in an earlier configuration.
+    kept: Vec<String>,
 }
 
 impl Found {
-    fn look(docker: &Docker, project: &str) -> anyhow::Result<Found> {
+    fn look(docker: &Docker, config: &Config) -> anyhow::Result<Found> {
+        let project = &config.name;
         let containers = docker.start_names(&["ps", "--all"], "{{.Names}}", project)?;
         let networks = docker.start_names(&["network", "ls"], "{{.Name}}", project)?;
         let volumes = docker.start_names(&["volume", "ls"], "{{.Name}}", project)?;
         let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
-        let volumes = lines(volumes.finish()?);
+        let is_named = |volume: &String| config.volumes.values().any(|known| known.name == *volume);
+        let (volumes, kept): (Vec<_>, Vec<_>) = lines(volumes.finish()?).into_iter().partition(is_named);
         let sizes = if volumes.is_empty() { BTreeMap::new() } else { docker.volume_sizes()? };
         let size = |name: &String| sizes.get(name).cloned().unwrap_or_else(|| "size unknown".to_owned());
         Ok(Found {
             containers: lines(containers.finish()?),
             networks: lines(networks.finish()?),
             volumes: volumes.into_iter().map(|name| (name.clone(), size(&name))).collect(),
+            kept,
         })
     }
 

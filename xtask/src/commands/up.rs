@@ -114,6 +114,7 @@ impl Stack {
         let is_right = |(name, _): (&String, _)| {
             self.containers.get(name).is_some_and(|container| {
                 Some(container.config_hash()) == self.hashes.get(name).map(String::as_str)
+                    && !self.config.has_other_volume(name, container)
                     && matches!(container.progress(self.config.is_one_shot(name), None), Progress::Ready(_))
             })
         };
@@ -141,6 +142,7 @@ impl Stack {
         services.iter().all(|&name| {
             self.containers.get(name).is_some_and(|container| {
                 matches!(container.progress(self.config.is_one_shot(name), None), Progress::Ready(_))
+                    && !self.config.has_other_volume(name, container)
             })
         })
     }
@@ -159,6 +161,11 @@ impl Stack {
     ) -> anyhow::Result<()> {
         let begin = Instant::now();
         let interrupted = host::catch_interrupt()?;
+        let is_misplaced = |(name, container): &(&String, &Container)| self.config.has_other_volume(name, container);
+        let misplaced: Vec<&String> = self.containers.iter().filter(is_misplaced).map(|(name, _)| name).collect();
+        if !misplaced.is_empty() {
+            docker.start_change(docker.compose().args(["rm", "--stop", "--force"]).args(misplaced), lock)?.finish()?;
+        }
         let events = docker.events(&self.config.name)?;
         let command = docker.compose().args(["--progress", "plain", "up", "--detach"]).args(arguments);
         let mut change = Some(docker.start_watched_change(command, lock, &events)?);

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use serde::Deserialize;
 
+use crate::formats::containers::Container;
+
 #[derive(Debug, Deserialize)]
 pub struct Config {
     /// The project's name; Compose labels everything that it makes with it.
@@ -69,6 +71,9 @@ pub struct Mount {
     /// A volume's key, or a path of this machine.
     #[serde(default)]
     pub source: String,
+    /// The path in the container.
+    #[serde(default)]
+    pub target: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,6 +92,17 @@ impl Config {
     /// Reads the YAML that `docker compose config` prints (Compose 2.26, 2026-11-22).
     pub fn parse(yaml: &str) -> anyhow::Result<Config> {
         serde_yaml::from_str(yaml).context("reading the output of `docker compose config`")
+    }
+
+    /// Whether a container of this service holds another volume than it is to: one that has got another name
+    /// since. Compose does not see that (2.26).
+    pub fn has_other_volume(&self, service: &str, container: &Container) -> bool {
+        let mounts = self.services.get(service).into_iter().flat_map(|service| &service.volumes);
+        mounts.filter(|mount| mount.kind == "volume").any(|mount| {
+            let name = self.volumes.get(&mount.source).map(|volume| &volume.name);
+            let mounted = container.mounts.iter().find(|mounted| mounted.destination == mount.target);
+            mounted.is_some_and(|mounted| name.is_some_and(|name| mounted.name != *name))
+        })
     }
 
     /// Whether a service ends by itself before others start: some service waits for its success.

@@ -18,6 +18,18 @@ pub struct Container {
     pub state: State,
     pub config: ContainerConfig,
     pub host_config: HostConfig,
+    #[serde(default)]
+    pub mounts: Vec<Mounted>,
+}
+
+/// What a container has in its file system from elsewhere.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Mounted {
+    /// A volume's; empty for what is none.
+    #[serde(default)]
+    pub name: String,
+    pub destination: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -143,7 +143,7 @@ pub static RULES: &[Rule] = &[
             (Service, "there appears to be PostgreSQL data in:"),
         ],
         cause: "the data was made by PostgreSQL {from}, and {image} is another major version, which cannot read it; nothing is lost",
-        remedy: "set {image_variable} in deploy/analytics/.env back to PostgreSQL {from}, then `cargo xtask up`; for another major version: `cargo xtask backup`, `clean`, change it, `up`, `restore`",
+        remedy: "set {image_variable} in deploy/analytics/.env back to PostgreSQL {from}, then `cargo xtask up`; deploy/analytics/README.md says how to move to another major version",
     },
     Rule {
         seen: &[(Service, "\" exists but is not empty"), (Service, "could not access the server configuration file")],

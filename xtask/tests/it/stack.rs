@@ -60,10 +60,26 @@ fn the_whole_story_from_nothing_to_nothing() {
     each_application_reaches_its_own_database_alone(&checkout);
     assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
 
+    // A volume that gets another name is taken into use, and the one before it is kept.
+    let override_file = checkout.read("docker-compose.override.yml");
+    let [before, after] = ["data", "other"].map(|name| format!("{}_redis_{name}", checkout.project));
+    checkout
+        .write("docker-compose.override.yml", &format!("{override_file}volumes: {{redis_data: {{name: {after}}}}}\n"));
+    checkout.xtask(&["up"]).success().says("all 9 services are ready");
+    let format = r#"{{range .Mounts}}{{if eq .Destination "/data"}}{{.Name}}{{end}}{{end}}"#;
+    let mut inspect = checkout.command("docker");
+    let inspect = inspect.args(["inspect", "--format", format, &checkout.container("redis")]);
+    assert_eq!(Run::of(inspect).success().stdout.trim(), after);
+    checkout.xtask(&["up"]).success().says("everything runs already");
+
     // Clean asks, and nobody answers.
     checkout.xtask(&["clean"]).code(1).says("--yes");
     assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
-    checkout.xtask(&["clean", "--yes"]).success().says(&format!("{}_postgres_data", checkout.project));
+    let clean = checkout.xtask(&["clean", "--yes"]).success().says(&format!("{}_postgres_data", checkout.project));
+    let clean = clean.says(&format!("the volume {before} stays"));
+    assert!(clean.stderr.contains(&after), "{}", clean.stderr);
+    checkout.write("docker-compose.override.yml", &override_file);
+    checkout.xtask(&["clean", "--yes", "--no-backup"]).success().says(&before);
     let filter = format!("label=com.docker.compose.project={}", checkout.project);
     for list in [&["ps", "--all"][..], &["volume", "ls"], &["network", "ls"]] {
         let left = Run::of(checkout.command("docker").args(list).args(["--quiet", "--filter", &filter])).success();
