@@ -11,7 +11,7 @@ use xshell::Cmd;
 use crate::archive::Archive;
 use crate::commands::up::{self, Stack};
 use crate::docker::{Docker, Running};
-use crate::formats::backup::{self, Database, Said};
+use crate::formats::backup::{self, Database, END, Said};
 use crate::formats::compose::Config;
 use crate::host::Lock;
 use crate::terminal::{Meter, say};
@@ -184,9 +184,14 @@ impl<'a> Stores<'a> {
         let exec = self.docker.compose().args(["exec", "--no-TTY", "postgres"]);
         self.add(archive, ROLES, exec.args(roles).arg(self.superuser))?;
         // 1 is what tar says when a file changed or went while it was read: GlitchTip is at work.
-        let uploads = "tar -cf - --numeric-owner --exclude ./.restore -C /uploads . || [ $? -eq 1 ]";
+        let uploads = "tar -cf - --numeric-owner -C /uploads . || [ $? -eq 1 ]";
         let volume = ("glitchtip_uploads", "/uploads:ro");
-        self.add(archive, UPLOADS, self.postgres_tool(uploads, "root", &[volume])?)
+        self.add(archive, UPLOADS, self.postgres_tool(uploads, "root", &[volume])?)?;
+        // BusyBox' says 1 of everything.
+        if archive.parts.get(UPLOADS).is_none_or(|part| part.size < END.len() as u64) {
+            bail!("the uploads of GlitchTip could not be saved");
+        }
+        Ok(())
     }
 
     /// Adds what Redis holds: sessions, and events that are accepted and not yet stored.
