@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -139,13 +139,7 @@ impl Docker {
 
     /// Starts a command whose stdin and stdout are ours.
     pub fn start_pipe(&self, cmd: Cmd) -> anyhow::Result<Pipe<'_>> {
-        self.announce(&cmd.to_string());
-        let mut child = Command::from(cmd)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(explain_spawn)?;
+        let mut child = self.child(cmd, Stdio::piped(), Stdio::piped(), Stdio::piped())?;
         let stderr = child.stderr.take().map(|mut pipe| {
             thread::spawn(move || {
                 let mut text = Vec::new();
@@ -158,20 +152,25 @@ impl Docker {
 
     pub fn has_volume(&self, name: &str) -> anyhow::Result<bool> {
         let cmd = self.docker().args(["volume", "inspect", name]);
-        let output = Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)?;
+        let output = self.output(cmd)?;
         Ok(output.status.success())
+    }
+
+    fn child(&self, cmd: Cmd, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> anyhow::Result<Child> {
+        self.announce(&cmd);
+        Command::from(cmd).stdin(stdin).stdout(stdout).stderr(stderr).spawn().map_err(explain_spawn)
+    }
+
+    /// Runs a command that may fail; what it printed says how.
+    fn output(&self, cmd: Cmd) -> anyhow::Result<Output> {
+        self.announce(&cmd);
+        Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)
     }
 
     /// Starts a command whose output is wanted; its stdin is `stdin`.
     fn spawn(&self, cmd: Cmd, stdin: Stdio) -> anyhow::Result<Running<'_>> {
         let command = cmd.to_string();
-        self.announce(&command);
-        let child = Command::from(cmd)
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(explain_spawn)?;
+        let child = self.child(cmd, stdin, Stdio::piped(), Stdio::piped())?;
         Ok(Running { docker: self, child, command })
     }
 
@@ -196,20 +195,14 @@ impl Docker {
 
     /// Runs a command whose output is the user's.
     pub fn stream(&self, cmd: Cmd) -> anyhow::Result<ExitStatus> {
-        self.announce(&cmd.to_string());
+        self.announce(&cmd);
         Command::from(cmd).status().map_err(explain_spawn)
     }
 
     /// Runs a command that shows its progress on stderr, which is kept for the case that it fails.
     pub fn stream_progress(&self, cmd: Cmd, lock: &Lock) -> anyhow::Result<()> {
         let command = cmd.to_string();
-        self.announce(&command);
-        let mut child = Command::from(cmd)
-            .stdin(lock.share()?)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(explain_spawn)?;
+        let mut child = self.child(cmd, lock.share()?, Stdio::null(), Stdio::piped())?;
         let mut stderr = String::new();
         if let Some(pipe) = child.stderr.take() {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {
@@ -224,9 +217,9 @@ impl Docker {
         bail!(Failure { command, stderr: self.redact(&stderr) })
     }
 
-    fn announce(&self, command: &str) {
+    fn announce(&self, cmd: &Cmd) {
         if self.verbose {
-            say!("$ {command}");
+            say!("$ {cmd}");
         }
     }
 
@@ -297,7 +290,7 @@ impl Docker {
             return Ok(Vec::new());
         }
         let cmd = self.docker().args(["inspect", "--type", "container"]).args(ids).ignore_status();
-        let output = Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)?;
+        let output = self.output(cmd)?;
         containers::parse_inspect(&String::from_utf8_lossy(&output.stdout))
     }
 
@@ -314,7 +307,7 @@ impl Docker {
         let names: BTreeSet<&str> = names.into_iter().collect();
         let cmd = self.docker().args(["image", "inspect"]).args(&names);
         // It fails when one is missing, and has printed the others.
-        let output = Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)?;
+        let output = self.output(cmd)?;
         let images = containers::parse_images(&String::from_utf8_lossy(&output.stdout))?;
         let find = |name: &str| images.iter().find(|image| image.is_called(name)).cloned();
         Ok(names.iter().filter_map(|&name| Some((name.to_owned(), find(name)?))).collect())
@@ -383,7 +376,7 @@ impl Docker {
     /// without secrets.
     pub fn logs(&self, container: &str, lines: &str, since: &str) -> anyhow::Result<String> {
         let cmd = self.docker().args(["logs", "--tail", lines, "--since", since, container]);
-        let output = Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)?;
+        let output = self.output(cmd)?;
         let text = [output.stdout, output.stderr].concat();
         Ok(self.redact(&String::from_utf8_lossy(&text)))
     }
@@ -405,21 +398,9 @@ impl Docker {
     /// Tells of each event of a project's containers until it is dropped.
     pub fn events(&self, project: &str) -> anyhow::Result<Events> {
         let filter = format!("label={PROJECT_LABEL}={project}");
-        let cmd = self.docker().args([
-            "events",
-            "--filter",
-            &filter,
-            "--filter",
-            "type=container",
-            "--format",
-            "{{.Actor.ID}} {{.Action}}",
-        ]);
-        let mut child = Command::from(cmd)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(explain_spawn)?;
+        let filters = ["events", "--filter", &filter, "--filter", "type=container"];
+        let cmd = self.docker().args(filters).args(["--format", "{{.Actor.ID}} {{.Action}}"]);
+        let mut child = self.child(cmd, Stdio::null(), Stdio::piped(), Stdio::null())?;
         let (sender, receiver) = mpsc::channel();
         let ours = sender.clone();
         if let Some(stdout) = child.stdout.take() {
