@@ -161,7 +161,9 @@ impl Stack {
     ) -> anyhow::Result<()> {
         let begin = Instant::now();
         let interrupted = host::catch_interrupt()?;
-        let is_misplaced = |(name, container): &(&String, &Container)| self.config.has_other_volume(name, container);
+        let is_misplaced = |(name, container): &(&String, &Container)| {
+            awaited.contains(*name) && self.config.has_other_volume(name, container)
+        };
         let misplaced: Vec<&String> = self.containers.iter().filter(is_misplaced).map(|(name, _)| name).collect();
         if !misplaced.is_empty() {
             docker.start_change(docker.compose().args(["rm", "--stop", "--force"]).args(misplaced), lock)?.finish()?;
