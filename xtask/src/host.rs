@@ -68,7 +68,8 @@ pub fn replace_private_file(path: &Path, text: &str) -> anyhow::Result<()> {
     let draft = Draft::create_in(folder, UNFINISHED).with_context(doing)?;
     draft.file().write_all(text.as_bytes()).with_context(doing)?;
     draft.file().sync_all().with_context(doing)?;
-    draft.replace(&target).with_context(doing)
+    draft.replace(&target).with_context(doing)?;
+    draft::sync_folder(folder).with_context(doing)
 }
 
 /// Makes a folder that nobody else may look into (0700); one that is there stays as it is.

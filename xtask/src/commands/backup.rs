@@ -12,6 +12,7 @@ use crate::commands::{Outcome, restore};
 use crate::docker::Docker;
 use crate::formats::backup::{self, Application, Database, FORMAT, Manifest};
 use crate::formats::render::{render_bytes, render_table, render_timestamp};
+use crate::host::draft::sync_folder;
 use crate::host::{self, Lock};
 use crate::project::Project;
 use crate::stores::{SERVICES, Stores};
@@ -118,7 +119,7 @@ pub fn make(project: &Project, stores: &Stores, wanted: &Wanted) -> anyhow::Resu
     };
     archive.finish(&manifest)?;
     let path = wanted.folder.join(&manifest.name);
-    let named = draft.file().sync_all().and_then(|()| draft.publish(&path));
+    let named = draft.file().sync_all().and_then(|()| draft.publish(&path)).and_then(|()| sync_folder(wanted.folder));
     named.with_context(|| format!("writing {}", path.display()))?;
     let state = if wanted.verify { "saved, restored once and counted" } else { "saved, not verified" };
     say!("{state}: {} rows, {}", manifest.rows(), render_bytes(host::size(&path)?));

@@ -47,23 +47,20 @@ impl Draft {
     /// folder: whoever looks sees the old file or this one.
     ///
     /// # Errors
-    /// When it cannot be renamed; `target` is then as it was.
+    /// When it cannot be renamed; `target` is then as it was. [`sync_folder`] is the caller's.
     pub fn replace(mut self, target: &Path) -> io::Result<()> {
         // Once it is in place another process may make a draft under the old name.
         self.is_placed = true;
-        fs::rename(&self.path, target).inspect_err(|_| self.is_placed = false)?;
-        // Whatever this says, whoever looks sees the new file.
-        let _ = target.parent().map(sync_folder);
-        Ok(())
+        fs::rename(&self.path, target).inspect_err(|_| self.is_placed = false)
     }
 
     /// Gives it, whose content is on the disk (`sync_all`), the name `target`, a path in the same folder.
     ///
     /// # Errors
-    /// When `target` exists, which then stays as it is.
+    /// When `target` exists, which then stays as it is. [`sync_folder`] is the caller's.
     pub fn publish(self, target: &Path) -> io::Result<()> {
         match fs::hard_link(&self.path, target) {
-            Ok(()) => target.parent().map_or(Ok(()), sync_folder),
+            Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
             // FAT and some network filesystems have no links.
             Err(_) if !target.try_exists()? => self.replace(target),
@@ -82,7 +79,7 @@ impl Drop for Draft {
 }
 
 /// Makes a rename in `folder` survive a power cut, where the system has such a thing.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 

@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 
 use crate::formats::hosts::{Edit, Plan, Refusal};
 use crate::formats::render;
-use crate::host::draft::Draft;
+use crate::host::draft::{self, Draft};
 use crate::terminal::say;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -104,7 +104,8 @@ fn try_change(
         return Ok(None);
     }
     match replacement.map(|replacement| replacement.replace(target)) {
-        Some(Ok(())) => {}
+        // Whatever the sync says, whoever looks sees the new file.
+        Some(Ok(())) => drop(target.parent().map(draft::sync_folder)),
         Some(Err(error)) if error.kind() != ErrorKind::ResourceBusy => return Err(error.into()),
         // A mount point, as /etc/hosts is in a container, can only be written to.
         _ => write_in_place(target, before, edit)?,
