@@ -413,6 +413,8 @@ fn check_ports(docker: &Docker, engine: &Engine, config: &Config) -> Vec<Finding
                 ),
                 // With an engine on another machine our own ports say nothing.
                 Port::Taken(_) if engine.is_remote() => continue,
+                // By itself, it may be; if not, the engine refuses it by name.
+                Port::Taken(_) if engine.has_restarting(&config.name) => continue,
                 Port::Taken(holder) => {
                     let who = holder.clone().unwrap_or_else(|| "a process of another user".to_owned());
                     let by_hand = match holder.as_deref().and_then(|holder| holder.split_once("(pid ")) {

@@ -53,19 +53,21 @@ pub struct Thing {
     pub folder: String,
     /// The ports of the host that it takes.
     pub ports: BTreeSet<u16>,
+    /// A container's: created, running, restarting, …
+    pub state: String,
 }
 
 /// The columns that [`parse_things`] reads; networks and volumes have but the first two.
 pub const THING_FORMAT: &str = "{{.Name}}\t{{.Label \"com.docker.compose.project\"}}";
 pub const CONTAINER_FORMAT: &str = "{{.Names}}\t{{.Label \"com.docker.compose.project\"}}\t\
-                                    {{.Label \"com.docker.compose.project.working_dir\"}}\t{{.Ports}}";
+                                    {{.Label \"com.docker.compose.project.working_dir\"}}\t{{.Ports}}\t{{.State}}";
 
 /// Reads a list that was made with one of the formats above.
 pub fn parse_things(text: &str) -> Vec<Thing> {
     let thing = |line: &str| {
         let mut columns = line.split('\t').map(str::to_owned);
         let mut next = || columns.next().unwrap_or_default();
-        Thing { name: next(), project: next(), folder: next(), ports: parse_ports(&next()) }
+        Thing { name: next(), project: next(), folder: next(), ports: parse_ports(&next()), state: next() }
     };
     text.lines().map(thing).collect()
 }
@@ -94,6 +96,11 @@ impl Engine {
     /// Whether it publishes ports on another machine than ours.
     pub fn is_remote(&self) -> bool {
         self.address.starts_with("ssh://") || self.address.starts_with("tcp://")
+    }
+
+    /// Whether a container of the project is between two starts: then its port shows with nobody, and may be taken.
+    pub fn has_restarting(&self, project: &str) -> bool {
+        self.containers.iter().any(|it| it.project == project && it.state == "restarting")
     }
 
     /// Another checkout whose containers carry our project's name. `is_other` knows whether a folder is
@@ -383,6 +390,17 @@ mod tests {
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert_eq!(findings[0].level, level, "{findings:?}");
         assert!(findings[0].finding.contains(words) && !findings[0].remedy.is_empty(), "{findings:?}");
+    }
+
+    #[test]
+    fn a_container_between_two_starts_may_hold_its_port() {
+        let engine = |state: &str| {
+            let containers = parse_things(&format!("umami\tanalytics\t/srv\t\t{state}\n"));
+            Engine { containers, ..Engine::default() }
+        };
+        assert!(engine("restarting").has_restarting("analytics"));
+        assert!(!engine("restarting").has_restarting("other"));
+        assert!(!engine("exited").has_restarting("analytics"));
     }
 
     #[test]
