@@ -155,6 +155,7 @@ fn plain_compose_starts_it_heals_a_changed_password_and_an_older_volume() {
     checkout.compose(&["up", "--detach"]).success();
     wait_for(&checkout, "umami");
     wait_for(&checkout, "glitchtip-web");
+    wait_for(&checkout, "glitchtip-worker");
     checkout.xtask(&["status"]).success();
 
     // .env is lost, the volume is not: new secrets, the same data.
