@@ -24,7 +24,12 @@ pub struct Archive {
 impl Archive {
     /// An archive that goes into an empty file.
     pub fn write_to(file: File) -> Archive {
-        Archive { file, parts: BTreeMap::new(), offsets: BTreeMap::new(), is_checked: false }
+        Archive {
+            file,
+            parts: BTreeMap::new(),
+            offsets: BTreeMap::new(),
+            is_checked: false,
+        }
     }
 
     /// Adds what `content` delivers until its end.
@@ -32,15 +37,23 @@ impl Archive {
         let doing = || format!("writing {name} to the backup");
         let mut meter = Meter::new(name);
         let begin = self.file.seek(SeekFrom::End(0)).with_context(doing)?;
-        self.file.write_all(&backup::render_header(name, 0)).with_context(doing)?;
+        self.file
+            .write_all(&backup::render_header(name, 0))
+            .with_context(doing)?;
         let mut hash = Hash::new();
-        let size =
-            copy(content, &mut self.file, u64::MAX, &mut meter, |bytes| hash.update(bytes)).with_context(doing)?;
+        let size = copy(content, &mut self.file, u64::MAX, &mut meter, |bytes| {
+            hash.update(bytes)
+        })
+        .with_context(doing)?;
         let sha256 = hex(&hash.finalize());
         let zeros = [0; BLOCK as usize];
-        self.file.write_all(&zeros[..backup::padding(size)]).with_context(doing)?;
+        self.file
+            .write_all(&zeros[..backup::padding(size)])
+            .with_context(doing)?;
         self.file.seek(SeekFrom::Start(begin)).with_context(doing)?;
-        self.file.write_all(&backup::render_header(name, size)).with_context(doing)?;
+        self.file
+            .write_all(&backup::render_header(name, size))
+            .with_context(doing)?;
         self.offsets.insert(name.to_owned(), begin + BLOCK);
         self.parts.insert(name.to_owned(), Part { size, sha256 });
         meter.finish();
@@ -52,7 +65,13 @@ impl Archive {
         let text = format!("{}\n", serde_json::to_string_pretty(manifest)?);
         let sha256 = hex(&Hash::hash(text.as_bytes()));
         let mut parts = self.parts.clone();
-        parts.insert(MANIFEST.to_owned(), Part { size: text.len() as u64, sha256 });
+        parts.insert(
+            MANIFEST.to_owned(),
+            Part {
+                size: text.len() as u64,
+                sha256,
+            },
+        );
         let mut end = Vec::new();
         for (name, text) in [(MANIFEST, text), (SUMS, backup::render_sums(&parts))] {
             let size = text.len() as u64;
@@ -61,7 +80,10 @@ impl Archive {
             end.resize(end.len() + backup::padding(size), 0);
         }
         end.extend(END);
-        let written = self.file.seek(SeekFrom::End(0)).and_then(|_| self.file.write_all(&end));
+        let written = self
+            .file
+            .seek(SeekFrom::End(0))
+            .and_then(|_| self.file.write_all(&end));
         written.context("writing the end of the backup")
     }
 
@@ -69,14 +91,22 @@ impl Archive {
     ///
     /// # Errors
     /// Also when it is not what its checksum says, unless [`open_checked`] has just found that it is.
-    pub fn send(&mut self, name: &str, to: &mut dyn Write, meter: &mut Meter) -> anyhow::Result<()> {
+    pub fn send(
+        &mut self,
+        name: &str,
+        to: &mut dyn Write,
+        meter: &mut Meter,
+    ) -> anyhow::Result<()> {
         let (Some(&offset), Some(part)) = (self.offsets.get(name), self.parts.get(name)) else {
             bail!("there is no {name} in it");
         };
-        self.file.seek(SeekFrom::Start(offset)).with_context(|| format!("reading {name}"))?;
+        self.file
+            .seek(SeekFrom::Start(offset))
+            .with_context(|| format!("reading {name}"))?;
         let mut hash = (!self.is_checked).then(Hash::new);
         let see = |bytes: &[u8]| hash.iter_mut().for_each(|hash| hash.update(bytes));
-        let size = copy(&mut self.file, to, part.size, meter, see).with_context(|| format!("reading {name}"))?;
+        let size = copy(&mut self.file, to, part.size, meter, see)
+            .with_context(|| format!("reading {name}"))?;
         if size != part.size || hash.is_some_and(|hash| hex(&hash.finalize()) != part.sha256) {
             bail!("{name} is damaged: its checksum is not what it was when it was saved");
         }
@@ -93,15 +123,22 @@ impl Archive {
     ) -> anyhow::Result<()> {
         let doing = "writing to a container";
         for &name in names {
-            let size = self.parts.get(name).with_context(|| format!("there is no {name} in it"))?.size;
-            to.write_all(&backup::render_header(name, size)).context(doing)?;
+            let size = self
+                .parts
+                .get(name)
+                .with_context(|| format!("there is no {name} in it"))?
+                .size;
+            to.write_all(&backup::render_header(name, size))
+                .context(doing)?;
             self.send(name, to, meter)?;
             to.write_all(&END[..backup::padding(size)]).context(doing)?;
         }
         for (name, text) in texts {
-            to.write_all(&backup::render_header(name, text.len() as u64)).context(doing)?;
+            to.write_all(&backup::render_header(name, text.len() as u64))
+                .context(doing)?;
             to.write_all(text.as_bytes()).context(doing)?;
-            to.write_all(&END[..backup::padding(text.len() as u64)]).context(doing)?;
+            to.write_all(&END[..backup::padding(text.len() as u64)])
+                .context(doing)?;
         }
         to.write_all(&END).context(doing)
     }
@@ -116,11 +153,19 @@ pub fn open(path: &Path) -> anyhow::Result<(Archive, Manifest)> {
     let manifest = read_manifest(&mut archive)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if name != manifest.name {
-        bail!("it was saved as {}, and is called {name} now; give it its name back", manifest.name);
+        bail!(
+            "it was saved as {}, and is called {name} now; give it its name back",
+            manifest.name
+        );
     }
     archive.parts.remove(MANIFEST);
     archive.parts.remove(SUMS);
-    let names = |parts: &BTreeMap<String, Part>| parts.iter().map(|(n, p)| (n.clone(), p.size)).collect::<Vec<_>>();
+    let names = |parts: &BTreeMap<String, Part>| {
+        parts
+            .iter()
+            .map(|(n, p)| (n.clone(), p.size))
+            .collect::<Vec<_>>()
+    };
     if names(&archive.parts) != names(&manifest.parts) {
         bail!("it is damaged: its parts are not those of its manifest");
     }
@@ -137,15 +182,27 @@ pub fn open_checked(path: &Path) -> anyhow::Result<(Archive, Manifest)> {
     for name in names.iter().filter(|name| *name != SUMS) {
         let (offset, size) = (archive.offsets[name], archive.parts[name].size);
         let doing = || format!("reading {}", path.display());
-        archive.file.seek(SeekFrom::Start(offset)).with_context(doing)?;
+        archive
+            .file
+            .seek(SeekFrom::Start(offset))
+            .with_context(doing)?;
         let mut hash = Hash::new();
         let see = |bytes: &[u8]| hash.update(bytes);
         copy(&mut archive.file, &mut io::sink(), size, &mut meter, see).with_context(doing)?;
-        found.insert(name.clone(), Part { size, sha256: hex(&hash.finalize()) });
+        found.insert(
+            name.clone(),
+            Part {
+                size,
+                sha256: hex(&hash.finalize()),
+            },
+        );
     }
     meter.finish();
     let sums = read_text(&mut archive, SUMS)?;
-    if let Some(damaged) = backup::render_sums(&found).lines().find(|line| !sums.lines().any(|sum| sum == *line)) {
+    if let Some(damaged) = backup::render_sums(&found)
+        .lines()
+        .find(|line| !sums.lines().any(|sum| sum == *line))
+    {
         let name = damaged.split_once("  ").map_or(damaged, |(_, name)| name);
         bail!("{name} is damaged: its checksum is not what it was when it was saved");
     }
@@ -184,12 +241,20 @@ fn index(path: &Path) -> anyhow::Result<Archive> {
         at += BLOCK;
         let part = match backup::parse_header(&header) {
             Ok(part) => part,
-            Err(_) if archive.parts.is_empty() => bail!("it is no backup made by `cargo xtask backup`"),
+            Err(_) if archive.parts.is_empty() => {
+                bail!("it is no backup made by `cargo xtask backup`")
+            }
             Err(reason) => bail!("it is damaged: {reason}, at byte {}", at - BLOCK),
         };
         let Some((name, size)) = part else { break };
         archive.offsets.insert(name.clone(), at);
-        archive.parts.insert(name, Part { size, sha256: String::new() });
+        archive.parts.insert(
+            name,
+            Part {
+                size,
+                sha256: String::new(),
+            },
+        );
         at = at.saturating_add(size);
         if at > length {
             bail!("it is truncated: only {length} bytes are there");
@@ -208,7 +273,10 @@ fn index(path: &Path) -> anyhow::Result<Archive> {
         bail!("it has no manifest, so it is no backup made by `cargo xtask backup`");
     }
     let mut rest = Vec::new();
-    Read::by_ref(&mut archive.file).take(BLOCK + 1).read_to_end(&mut rest).with_context(doing)?;
+    Read::by_ref(&mut archive.file)
+        .take(BLOCK + 1)
+        .read_to_end(&mut rest)
+        .with_context(doing)?;
     match rest.len() as u64 {
         0..BLOCK => bail!("it is truncated: only {length} bytes are there"),
         BLOCK if rest.iter().all(|&byte| byte == 0) => Ok(archive),
@@ -226,7 +294,10 @@ fn read_text(archive: &mut Archive, name: &str) -> anyhow::Result<String> {
         bail!("{name} is damaged");
     }
     let mut bytes = vec![0; size as usize];
-    let read = archive.file.seek(SeekFrom::Start(offset)).and_then(|_| archive.file.read_exact(&mut bytes));
+    let read = archive
+        .file
+        .seek(SeekFrom::Start(offset))
+        .and_then(|_| archive.file.read_exact(&mut bytes));
     read.with_context(|| format!("reading {name}"))?;
     String::from_utf8(bytes).with_context(|| format!("{name} is damaged"))
 }

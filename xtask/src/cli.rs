@@ -18,7 +18,8 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 not done, 2 wrong usage, 3 no right to change the hosts file";
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 not done, 2 wrong usage, 3 no right to change the hosts file";
 
 impl Cli {
     /// Reads the command line; a service that is none of `services` is wrong usage, with a suggestion.
@@ -28,8 +29,9 @@ impl Cli {
         if !services.is_empty() {
             for verb in ["restart", "logs"] {
                 let services = PossibleValuesParser::new(services.to_vec());
-                command =
-                    command.mut_subcommand(verb, |verb| verb.mut_arg("services", |arg| arg.value_parser(services)));
+                command = command.mut_subcommand(verb, |verb| {
+                    verb.mut_arg("services", |arg| arg.value_parser(services))
+                });
             }
         }
         Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())

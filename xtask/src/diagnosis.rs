@@ -35,17 +35,24 @@ pub fn print(
     let mut explained: Vec<Explanation> = Vec::new();
     for (service, progress) in services {
         // Whoever waits for another has nothing to tell.
-        let Some(container) = containers
-            .get(*service)
-            .filter(|container| container.state.status != "created" || !container.state.error.is_empty())
-        else {
+        let Some(container) = containers.get(*service).filter(|container| {
+            container.state.status != "created" || !container.state.error.is_empty()
+        }) else {
             continue;
         };
         let facts = facts(docker, config, containers, service, container)?;
-        say!("\n{}{service}{}: {progress}", terminal::BOLD, terminal::RESET);
+        say!(
+            "\n{}{service}{}: {progress}",
+            terminal::BOLD,
+            terminal::RESET
+        );
         match explain(&facts) {
             // The same cause stops several services: a full disk, a password.
-            Some(explanation) if explained.iter().any(|known| known.remedy == explanation.remedy) => {
+            Some(explanation)
+                if explained
+                    .iter()
+                    .any(|known| known.remedy == explanation.remedy) =>
+            {
                 say!("  cause:  {}; see above", explanation.cause);
             }
             Some(explanation) => {
@@ -57,16 +64,28 @@ pub fn print(
         say!("  more: cargo xtask logs --no-follow {service}");
     }
     if !engine_error.trim().is_empty() {
-        say!("\ndocker compose says:\n  {}", engine_error.trim().replace('\n', "\n  "));
+        say!(
+            "\ndocker compose says:\n  {}",
+            engine_error.trim().replace('\n', "\n  ")
+        );
     }
     Ok(())
 }
 
 /// Says of each service that has failed why, where nothing was started.
-pub fn print_failed(docker: &Docker, config: &Config, containers: &BTreeMap<String, Container>) -> anyhow::Result<()> {
-    let progress = |name: &str, container: &Container| container.progress(config.is_one_shot(name), None);
-    let all = containers.iter().map(|(name, container)| (name.as_str(), progress(name, container)));
-    let failed: Vec<_> = all.filter(|(_, progress)| matches!(progress, Progress::Failed(_))).collect();
+pub fn print_failed(
+    docker: &Docker,
+    config: &Config,
+    containers: &BTreeMap<String, Container>,
+) -> anyhow::Result<()> {
+    let progress =
+        |name: &str, container: &Container| container.progress(config.is_one_shot(name), None);
+    let all = containers
+        .iter()
+        .map(|(name, container)| (name.as_str(), progress(name, container)));
+    let failed: Vec<_> = all
+        .filter(|(_, progress)| matches!(progress, Progress::Failed(_)))
+        .collect();
     print(docker, config, containers, &failed, "")
 }
 
@@ -83,7 +102,12 @@ pub fn explain_failure(docker: &Docker, config: &Config, error: anyhow::Error) -
 }
 
 fn say_explanation(explanation: &Explanation) {
-    say!("  cause:  {}{}{}", terminal::BOLD, explanation.cause, terminal::RESET);
+    say!(
+        "  cause:  {}{}{}",
+        terminal::BOLD,
+        explanation.cause,
+        terminal::RESET
+    );
     say!("  remedy: {}", explanation.remedy);
     say!("  seen:   {}", explanation.evidence);
 }
@@ -93,7 +117,10 @@ fn say_facts(docker: &Docker, container: &Container, facts: &Facts) {
         say!("  the engine says: {}", facts.engine.trim());
     }
     if let Some(output) = container.failed_health_output() {
-        say!("  last health check: {}", docker.redact(output).replace('\n', "\n    "));
+        say!(
+            "  last health check: {}",
+            docker.redact(output).replace('\n', "\n    ")
+        );
     }
     let lines: Vec<&str> = facts.log.lines().collect();
     let last = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
@@ -115,27 +142,54 @@ fn facts(
         engine = format!("{OUT_OF_MEMORY}\n{engine}");
     }
     // A container that restarts may have said nothing yet in this run.
-    let since = if container.restart_count == 0 { state.started_at.as_str() } else { "" };
+    let since = if container.restart_count == 0 {
+        state.started_at.as_str()
+    } else {
+        ""
+    };
     let database_log = match containers.get("postgres") {
-        Some(postgres) if service != "postgres" => docker.logs(&postgres.id, READ_LINES, &state.started_at)?,
+        Some(postgres) if service != "postgres" => {
+            docker.logs(&postgres.id, READ_LINES, &state.started_at)?
+        }
         _ => String::new(),
     };
     let log = docker.logs(&container.id, READ_LINES, since)?;
-    let health = container.failed_health_output().map(|output| docker.redact(output)).unwrap_or_default();
+    let health = container
+        .failed_health_output()
+        .map(|output| docker.redact(output))
+        .unwrap_or_default();
     let names = names(docker, config, service);
-    Ok(Facts { service: service.to_owned(), engine, log: format!("{log}\n{health}"), database_log, names })
+    Ok(Facts {
+        service: service.to_owned(),
+        engine,
+        log: format!("{log}\n{health}"),
+        database_log,
+        names,
+    })
 }
 
 /// Explains what Compose said when it failed as a whole.
 fn explain_engine(docker: &Docker, config: &Config, stderr: &str) -> Option<Explanation> {
-    let mut facts = Facts { engine: stderr.to_owned(), ..Facts::default() };
+    let mut facts = Facts {
+        engine: stderr.to_owned(),
+        ..Facts::default()
+    };
     explain(&facts)?;
     // It names the service that it could not pull for (` umami Error manifest unknown`); a limit that the
     // engine does not take is the lowest.
     let mut errors = stderr.lines().filter_map(|line| line.split_once(" Error "));
-    let named = errors.find_map(|(before, _)| config.services.get_key_value(before.split_whitespace().last()?));
-    let limited = config.services.iter().filter(|(_, service)| service.memory_limit() > 0);
-    let lowest = limited.min_by_key(|(_, service)| service.memory_limit()).filter(|_| stderr.contains("memory limit"));
+    let named = errors.find_map(|(before, _)| {
+        config
+            .services
+            .get_key_value(before.split_whitespace().last()?)
+    });
+    let limited = config
+        .services
+        .iter()
+        .filter(|(_, service)| service.memory_limit() > 0);
+    let lowest = limited
+        .min_by_key(|(_, service)| service.memory_limit())
+        .filter(|_| stderr.contains("memory limit"));
     if let Some((service, _)) = named.or(lowest) {
         facts.names = names(docker, config, service);
         facts.service.clone_from(service);
@@ -146,15 +200,30 @@ fn explain_engine(docker: &Docker, config: &Config, stderr: &str) -> Option<Expl
 /// What the rules may name of a service; only looked up when something failed.
 fn names(docker: &Docker, config: &Config, service: &str) -> Vec<(&'static str, String)> {
     let variables = docker.variables().remove(service).unwrap_or_default();
-    let Some(wanted) = config.services.get(service) else { return Vec::new() };
+    let Some(wanted) = config.services.get(service) else {
+        return Vec::new();
+    };
     let limit = wanted.memory_limit();
     let names = [
         ("image", wanted.image.clone()),
         ("image_variable", variables.image),
-        ("limit", if limit == 0 { String::new() } else { render_bytes(limit) }),
+        (
+            "limit",
+            if limit == 0 {
+                String::new()
+            } else {
+                render_bytes(limit)
+            },
+        ),
         ("limit_variable", variables.limit),
         ("port_variable", variables.port),
-        ("holder", doctor::port_holder(docker, config, wanted).unwrap_or_default()),
+        (
+            "holder",
+            doctor::port_holder(docker, config, wanted).unwrap_or_default(),
+        ),
     ];
-    names.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+    names
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
 }

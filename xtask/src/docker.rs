@@ -25,7 +25,8 @@ use crate::terminal::say;
 const REDIRECTING: [&str; 3] = ["COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"];
 
 /// Compose does not always name the file that it means.
-pub const REFUSED_CONFIG: &str = "Compose does not take docker-compose.yml, docker-compose.override.yml or .env";
+pub const REFUSED_CONFIG: &str =
+    "Compose does not take docker-compose.yml, docker-compose.override.yml or .env";
 
 /// The label by which Compose finds what it made.
 const PROJECT_LABEL: &str = "com.docker.compose.project";
@@ -70,10 +71,16 @@ impl Running<'_> {
     /// # Errors
     /// [`Failure`] when the command failed.
     pub fn finish(self) -> anyhow::Result<String> {
-        let output = self.child.wait_with_output().with_context(|| format!("running `{}`", self.command))?;
+        let output = self
+            .child
+            .wait_with_output()
+            .with_context(|| format!("running `{}`", self.command))?;
         if !output.status.success() {
             let stderr = self.docker.redact(&String::from_utf8_lossy(&output.stderr));
-            bail!(Failure { command: self.command, stderr });
+            bail!(Failure {
+                command: self.command,
+                stderr
+            });
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -86,7 +93,8 @@ impl Docker {
         let shell = Shell::new().context("finding the current folder")?;
         shell.change_dir(project.stack());
         let template = host::read_text(&project.env_template())?.unwrap_or_default();
-        let known = env::template_variables(&template).with_context(|| project.display(&project.env_template()))?;
+        let known = env::template_variables(&template)
+            .with_context(|| project.display(&project.env_template()))?;
         let assignments = project.env_assignments()?;
 
         // Compose lets an exported variable win over `.env`, even an empty one, so the child must not
@@ -102,12 +110,19 @@ impl Docker {
             .filter(|assignment| is_secret(&assignment.key) && !assignment.value.is_empty())
             .map(|assignment| assignment.value)
             .collect();
-        Ok(Docker { shell, verbose, hidden, secrets })
+        Ok(Docker {
+            shell,
+            verbose,
+            hidden,
+            secrets,
+        })
     }
 
     /// `docker`, in the stack's folder, with an environment that is ours alone.
     pub fn docker(&self) -> Cmd<'_> {
-        self.hidden.iter().fold(cmd!(self.shell, "docker"), |cmd, name| cmd.env_remove(name))
+        self.hidden
+            .iter()
+            .fold(cmd!(self.shell, "docker"), |cmd, name| cmd.env_remove(name))
     }
 
     /// Every compose command begins here. Compose finds the compose file and its override by itself.
@@ -120,8 +135,25 @@ impl Docker {
     pub fn tool(&self, project: &str, image: &str, script: &str, options: &[String]) -> Cmd<'_> {
         let label = format!("{TOOL_LABEL}={project}");
         self.docker()
-            .args(["run", "--rm", "--interactive", "--pull", "never", "--network", "none", "--log-driver", "none"])
-            .args(["--security-opt", "no-new-privileges", "--label", &label, "--entrypoint", "sh"])
+            .args([
+                "run",
+                "--rm",
+                "--interactive",
+                "--pull",
+                "never",
+                "--network",
+                "none",
+                "--log-driver",
+                "none",
+            ])
+            .args([
+                "--security-opt",
+                "no-new-privileges",
+                "--label",
+                &label,
+                "--entrypoint",
+                "sh",
+            ])
             .args(options)
             .args([image, "-c", script])
     }
@@ -129,10 +161,21 @@ impl Docker {
     /// Removes the tools that a killed xtask left behind, with all that is in them.
     pub fn remove_tools(&self, project: &str) -> anyhow::Result<()> {
         let filter = format!("label={TOOL_LABEL}={project}");
-        let ids = self.read(self.docker().args(["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]))?;
+        let ids = self.read(self.docker().args([
+            "ps",
+            "--all",
+            "--quiet",
+            "--no-trunc",
+            "--filter",
+            &filter,
+        ]))?;
         if !ids.is_empty() {
             // One that has ended meanwhile removes itself.
-            let _ = self.read(self.docker().args(["rm", "--force", "--volumes"]).args(ids.lines()));
+            let _ = self.read(
+                self.docker()
+                    .args(["rm", "--force", "--volumes"])
+                    .args(ids.lines()),
+            );
         }
         Ok(())
     }
@@ -147,7 +190,11 @@ impl Docker {
                 text
             })
         });
-        Ok(Pipe { docker: self, child, stderr })
+        Ok(Pipe {
+            docker: self,
+            child,
+            stderr,
+        })
     }
 
     pub fn has_volume(&self, name: &str) -> anyhow::Result<bool> {
@@ -158,20 +205,32 @@ impl Docker {
 
     fn child(&self, cmd: Cmd, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> anyhow::Result<Child> {
         self.announce(&cmd);
-        Command::from(cmd).stdin(stdin).stdout(stdout).stderr(stderr).spawn().map_err(explain_spawn)
+        Command::from(cmd)
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .map_err(explain_spawn)
     }
 
     /// Runs a command that may fail; what it printed says how.
     fn output(&self, cmd: Cmd) -> anyhow::Result<Output> {
         self.announce(&cmd);
-        Command::from(cmd).stdin(Stdio::null()).output().map_err(explain_spawn)
+        Command::from(cmd)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(explain_spawn)
     }
 
     /// Starts a command whose output is wanted; its stdin is `stdin`.
     fn spawn(&self, cmd: Cmd, stdin: Stdio) -> anyhow::Result<Running<'_>> {
         let command = cmd.to_string();
         let child = self.child(cmd, stdin, Stdio::piped(), Stdio::piped())?;
-        Ok(Running { docker: self, child, command })
+        Ok(Running {
+            docker: self,
+            child,
+            command,
+        })
     }
 
     /// Starts a command whose output is wanted.
@@ -211,10 +270,17 @@ impl Docker {
                 stderr.push('\n');
             }
         }
-        if child.wait().with_context(|| format!("running `{command}`"))?.success() {
+        if child
+            .wait()
+            .with_context(|| format!("running `{command}`"))?
+            .success()
+        {
             return Ok(());
         }
-        bail!(Failure { command, stderr: self.redact(&stderr) })
+        bail!(Failure {
+            command,
+            stderr: self.redact(&stderr)
+        })
     }
 
     fn announce(&self, cmd: &Cmd) {
@@ -225,7 +291,9 @@ impl Docker {
 
     /// `text` without any secret of `.env`.
     pub fn redact(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+        self.secrets
+            .iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
     }
 
     /// Checks that an engine and a Compose that can run the stack answer.
@@ -259,9 +327,19 @@ impl Docker {
     /// Every container of a project, by service; what `run` made is left out.
     pub fn containers(&self, project: &str) -> anyhow::Result<BTreeMap<String, Container>> {
         let filter = format!("label={PROJECT_LABEL}={project}");
-        let ids = self.read(self.docker().args(["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]))?;
+        let ids = self.read(self.docker().args([
+            "ps",
+            "--all",
+            "--quiet",
+            "--no-trunc",
+            "--filter",
+            &filter,
+        ]))?;
         let containers = self.inspect(ids.lines())?;
-        Ok(containers.into_iter().map(|container| (container.service().to_owned(), container)).collect())
+        Ok(containers
+            .into_iter()
+            .map(|container| (container.service().to_owned(), container))
+            .collect())
     }
 
     /// Looks again at those of `containers` that have these ids; at every container of the project when
@@ -279,24 +357,42 @@ impl Docker {
         }
         let changed = self.inspect(ids.iter().map(String::as_str))?;
         containers.retain(|_, container| !ids.contains(&container.id));
-        containers.extend(changed.into_iter().map(|container| (container.service().to_owned(), container)));
+        containers.extend(
+            changed
+                .into_iter()
+                .map(|container| (container.service().to_owned(), container)),
+        );
         Ok(())
     }
 
     /// Looks at containers by id. One that has gone meanwhile is left out.
-    pub fn inspect<'b>(&self, ids: impl IntoIterator<Item = &'b str>) -> anyhow::Result<Vec<Container>> {
+    pub fn inspect<'b>(
+        &self,
+        ids: impl IntoIterator<Item = &'b str>,
+    ) -> anyhow::Result<Vec<Container>> {
         let ids: Vec<&str> = ids.into_iter().collect();
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let cmd = self.docker().args(["inspect", "--type", "container"]).args(ids).ignore_status();
+        let cmd = self
+            .docker()
+            .args(["inspect", "--type", "container"])
+            .args(ids)
+            .ignore_status();
         let output = self.output(cmd)?;
         containers::parse_inspect(&String::from_utf8_lossy(&output.stdout))
     }
 
     /// The ids of those images that the engine has, by the name that was asked for.
-    pub fn images<'b>(&self, names: impl IntoIterator<Item = &'b str>) -> anyhow::Result<BTreeMap<String, String>> {
-        Ok(self.inspect_images(names)?.into_iter().map(|(name, image)| (name, image.id)).collect())
+    pub fn images<'b>(
+        &self,
+        names: impl IntoIterator<Item = &'b str>,
+    ) -> anyhow::Result<BTreeMap<String, String>> {
+        Ok(self
+            .inspect_images(names)?
+            .into_iter()
+            .map(|(name, image)| (name, image.id))
+            .collect())
     }
 
     /// Those images that the engine has, by the name that was asked for.
@@ -310,28 +406,57 @@ impl Docker {
         let output = self.output(cmd)?;
         let images = containers::parse_images(&String::from_utf8_lossy(&output.stdout))?;
         let find = |name: &str| images.iter().find(|image| image.is_called(name)).cloned();
-        Ok(names.iter().filter_map(|&name| Some((name.to_owned(), find(name)?))).collect())
+        Ok(names
+            .iter()
+            .filter_map(|&name| Some((name.to_owned(), find(name)?)))
+            .collect())
     }
 
     /// Lists what carries the project's label: `list` is a command such as `volume ls`.
-    pub fn start_names(&self, list: &[&str], format: &str, project: &str) -> anyhow::Result<Running<'_>> {
+    pub fn start_names(
+        &self,
+        list: &[&str],
+        format: &str,
+        project: &str,
+    ) -> anyhow::Result<Running<'_>> {
         let filter = format!("label={PROJECT_LABEL}={project}");
-        self.start(self.docker().args(list).args(["--filter", &filter, "--format", format]))
+        self.start(
+            self.docker()
+                .args(list)
+                .args(["--filter", &filter, "--format", format]),
+        )
     }
 
     /// The variables of `.env` by which each service can be changed; none where Compose cannot say.
     pub fn variables(&self) -> BTreeMap<String, Variables> {
         let yaml = self.read(self.compose().args(["config", "--no-interpolate"]));
-        yaml.map(|yaml| compose::parse_variables(&yaml)).unwrap_or_default()
+        yaml.map(|yaml| compose::parse_variables(&yaml))
+            .unwrap_or_default()
     }
 
     /// Every container, network and volume of the engine, with what their labels say of their owner.
     pub fn everything(&self) -> anyhow::Result<Engine> {
-        let containers = self.start(self.docker().args(["ps", "--all", "--format", doctor::CONTAINER_FORMAT]))?;
-        let networks = self.start(self.docker().args(["network", "ls", "--format", doctor::THING_FORMAT]))?;
-        let volumes = self.start(self.docker().args(["volume", "ls", "--format", doctor::THING_FORMAT]))?;
-        let context =
-            self.start(self.docker().args(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]))?;
+        let containers =
+            self.start(
+                self.docker()
+                    .args(["ps", "--all", "--format", doctor::CONTAINER_FORMAT]),
+            )?;
+        let networks =
+            self.start(
+                self.docker()
+                    .args(["network", "ls", "--format", doctor::THING_FORMAT]),
+            )?;
+        let volumes =
+            self.start(
+                self.docker()
+                    .args(["volume", "ls", "--format", doctor::THING_FORMAT]),
+            )?;
+        let context = self.start(self.docker().args([
+            "context",
+            "inspect",
+            "--format",
+            "{{.Endpoints.docker.Host}}",
+        ]))?;
         Ok(Engine {
             address: context.finish().unwrap_or_default().trim().to_owned(),
             containers: doctor::parse_things(&containers.finish()?),
@@ -350,8 +475,19 @@ impl Docker {
     pub fn probe(&self, image: &str, volume: Option<&str>) -> Option<Probe> {
         let mount = volume.map(|volume| format!("{volume}:/probe:ro"));
         let mount = mount.iter().flat_map(|mount| ["--volume", mount]);
-        let run = self.docker().args(["run", "--rm", "--pull", "never", "--network", "none", "--entrypoint", "sh"]);
-        let output = self.read(run.args(mount).args([image, "-c", doctor::PROBE])).ok()?;
+        let run = self.docker().args([
+            "run",
+            "--rm",
+            "--pull",
+            "never",
+            "--network",
+            "none",
+            "--entrypoint",
+            "sh",
+        ]);
+        let output = self
+            .read(run.args(mount).args([image, "-c", doctor::PROBE]))
+            .ok()?;
         Some(Probe::parse(&output))
     }
 
@@ -360,29 +496,48 @@ impl Docker {
         // From 127.0.0.1 the image trusts everybody.
         let options = ["--no-psqlrc", "--host", "postgres", "--command", "SELECT"];
         let names = ["--username", &login.role, "--dbname", &login.database];
-        let exec = self.docker().args(["exec", "--env", "PGPASSWORD", container, "psql"]);
-        self.start(exec.args(options).args(names).env("PGPASSWORD", &login.password))
+        let exec = self
+            .docker()
+            .args(["exec", "--env", "PGPASSWORD", container, "psql"]);
+        self.start(
+            exec.args(options)
+                .args(names)
+                .env("PGPASSWORD", &login.password),
+        )
     }
 
     /// How much each volume of the engine holds, as it states it.
     pub fn volume_sizes(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let format = "{{range .Volumes}}{{.Name}} {{.Size}}\n{{end}}";
-        let text = self.read(self.docker().args(["system", "df", "--verbose", "--format", format]))?;
+        let text =
+            self.read(
+                self.docker()
+                    .args(["system", "df", "--verbose", "--format", format]),
+            )?;
         let pairs = text.lines().filter_map(|line| line.split_once(' '));
-        Ok(pairs.map(|(name, size)| (name.to_owned(), size.to_owned())).collect())
+        Ok(pairs
+            .map(|(name, size)| (name.to_owned(), size.to_owned()))
+            .collect())
     }
 
     /// The last lines that a container printed since a time (empty: ever), stdout and stderr together,
     /// without secrets.
     pub fn logs(&self, container: &str, lines: &str, since: &str) -> anyhow::Result<String> {
-        let cmd = self.docker().args(["logs", "--tail", lines, "--since", since, container]);
+        let cmd = self
+            .docker()
+            .args(["logs", "--tail", lines, "--since", since, container]);
         let output = self.output(cmd)?;
         let text = [output.stdout, output.stderr].concat();
         Ok(self.redact(&String::from_utf8_lossy(&text)))
     }
 
     /// [`Docker::start_change`] whose end wakes those who wait for `events`.
-    pub fn start_watched_change(&self, cmd: Cmd, lock: &Lock, events: &Events) -> anyhow::Result<Change<'_>> {
+    pub fn start_watched_change(
+        &self,
+        cmd: Cmd,
+        lock: &Lock,
+        events: &Events,
+    ) -> anyhow::Result<Change<'_>> {
         let mut running = self.start_change(cmd, lock)?;
         let stderr = running.child.stderr.take();
         let sender = events.sender.clone();
@@ -392,14 +547,20 @@ impl Docker {
             let _ = sender.send(None);
             read.map(|_| text)
         });
-        Ok(Change { running, stderr: Some(reader) })
+        Ok(Change {
+            running,
+            stderr: Some(reader),
+        })
     }
 
     /// Tells of each event of a project's containers until it is dropped.
     pub fn events(&self, project: &str) -> anyhow::Result<Events> {
         let filter = format!("label={PROJECT_LABEL}={project}");
         let filters = ["events", "--filter", &filter, "--filter", "type=container"];
-        let cmd = self.docker().args(filters).args(["--format", "{{.Actor.ID}} {{.Action}}"]);
+        let cmd = self
+            .docker()
+            .args(filters)
+            .args(["--format", "{{.Actor.ID}} {{.Action}}"]);
         let mut child = self.child(cmd, Stdio::null(), Stdio::piped(), Stdio::null())?;
         let (sender, receiver) = mpsc::channel();
         let ours = sender.clone();
@@ -413,7 +574,11 @@ impl Docker {
                 }
             });
         }
-        Ok(Events { child, sender: ours, receiver })
+        Ok(Events {
+            child,
+            sender: ours,
+            receiver,
+        })
     }
 }
 
@@ -429,8 +594,13 @@ impl Pipe<'_> {
     ///
     /// # Errors
     /// What `write` says; but when the command no longer listens, why it does not.
-    pub fn write(&mut self, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let Some(mut stdin) = self.child.stdin.take() else { return Ok(()) };
+    pub fn write(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let Some(mut stdin) = self.child.stdin.take() else {
+            return Ok(());
+        };
         let written = write(&mut stdin);
         drop(stdin);
         match written {
@@ -443,7 +613,10 @@ impl Pipe<'_> {
     }
 
     pub fn stdout(&mut self) -> anyhow::Result<impl Read + use<>> {
-        self.child.stdout.take().context("reading a container's output twice")
+        self.child
+            .stdout
+            .take()
+            .context("reading a container's output twice")
     }
 
     /// Waits for the end and returns what it said on stderr, without secrets.
@@ -456,7 +629,11 @@ impl Pipe<'_> {
 
     fn wait(&mut self) -> anyhow::Result<String> {
         let status = self.child.wait().context("waiting for a container")?;
-        let stderr = self.stderr.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
+        let stderr = self
+            .stderr
+            .take()
+            .and_then(|reader| reader.join().ok())
+            .unwrap_or_default();
         let stderr = self.docker.redact(&String::from_utf8_lossy(&stderr));
         if !status.success() {
             bail!("a container ended with {status}: {}", stderr.trim());
@@ -475,9 +652,11 @@ impl Drop for Pipe<'_> {
 
 /// Whether whoever was to read what we wrote has gone.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
 }
 
 /// A command that changes the stack, under way.
@@ -488,7 +667,11 @@ pub struct Change<'a> {
 
 impl Change<'_> {
     pub fn has_ended(&mut self) -> anyhow::Result<bool> {
-        let status = self.running.child.try_wait().context("waiting for docker")?;
+        let status = self
+            .running
+            .child
+            .try_wait()
+            .context("waiting for docker")?;
         Ok(status.is_some())
     }
 
@@ -501,9 +684,19 @@ impl Change<'_> {
         if status.is_ok_and(|status| status.success()) {
             return Ok(());
         }
-        let stderr = self.stderr.take().and_then(|reader| reader.join().ok()?.ok()).unwrap_or_default();
-        let stderr = self.running.docker.redact(&String::from_utf8_lossy(&stderr));
-        Err(Failure { command: self.running.command.clone(), stderr })
+        let stderr = self
+            .stderr
+            .take()
+            .and_then(|reader| reader.join().ok()?.ok())
+            .unwrap_or_default();
+        let stderr = self
+            .running
+            .docker
+            .redact(&String::from_utf8_lossy(&stderr));
+        Err(Failure {
+            command: self.running.command.clone(),
+            stderr,
+        })
     }
 }
 
@@ -537,7 +730,10 @@ impl Events {
             // What comes together is looked at together.
             patience = limit.saturating_sub(begin.elapsed()).min(BURST);
         }
-        happened.into_iter().collect::<Option<_>>().unwrap_or_default()
+        happened
+            .into_iter()
+            .collect::<Option<_>>()
+            .unwrap_or_default()
     }
 }
 
@@ -550,7 +746,9 @@ impl Drop for Events {
 
 /// What a docker command that failed said, else what went wrong with it.
 pub fn stderr_of(error: &anyhow::Error) -> String {
-    error.downcast_ref::<Failure>().map_or_else(|| format!("{error:#}"), |failure| failure.stderr.clone())
+    error
+        .downcast_ref::<Failure>()
+        .map_or_else(|| format!("{error:#}"), |failure| failure.stderr.clone())
 }
 
 fn explain_spawn(error: io::Error) -> anyhow::Error {

@@ -54,7 +54,11 @@ impl Dsn {
         let (scheme, rest) = text.split_once("://")?;
         let (key, rest) = rest.split_once('@')?;
         let (host, project) = rest.rsplit_once('/')?;
-        Some(Dsn { url: format!("{scheme}://{host}"), key: key.to_owned(), project: project.to_owned() })
+        Some(Dsn {
+            url: format!("{scheme}://{host}"),
+            key: key.to_owned(),
+            project: project.to_owned(),
+        })
     }
 
     /// The same project's DSN at another address.
@@ -73,7 +77,8 @@ impl GlitchTip {
 
     /// Whether whoever comes may make a user; without any user that is so whatever the settings say.
     pub fn is_open_for_signup(&self) -> anyhow::Result<bool> {
-        let body = http::get(&self.url, "/_allauth/browser/v1/config", &[])?.success("GlitchTip")?;
+        let body =
+            http::get(&self.url, "/_allauth/browser/v1/config", &[])?.success("GlitchTip")?;
         let open = body["data"]["account"]["is_open_for_signup"].as_bool();
         open.context("GlitchTip does not say whether sign-up is open")
     }
@@ -83,25 +88,52 @@ impl GlitchTip {
         // Django compares the cookie with the header; who made them is all the same to it.
         let csrf = "0123456789abcdef0123456789abcdef";
         let body = json!({"email": email, "password": password});
-        let headers = [("Cookie", &*format!("csrftoken={csrf}")), ("X-CSRFToken", csrf)];
-        let answer = http::post_json(&self.url, "/_allauth/browser/v1/auth/login", &headers, &body)?;
+        let headers = [
+            ("Cookie", &*format!("csrftoken={csrf}")),
+            ("X-CSRFToken", csrf),
+        ];
+        let answer = http::post_json(
+            &self.url,
+            "/_allauth/browser/v1/auth/login",
+            &headers,
+            &body,
+        )?;
         match answer.status {
             200 => {}
             400 => return Ok(Login::Refused),
             429 => return Ok(Login::Throttled),
             // The password was right, and a second factor is asked for.
-            401 if answer.body.to_string().contains("mfa_authenticate") => return Ok(Login::Accepted),
+            401 if answer.body.to_string().contains("mfa_authenticate") => {
+                return Ok(Login::Accepted);
+            }
             _ => bail!("GlitchTip answers {answer}"),
         }
         // The login gave us another token beside the session.
-        let csrf = answer.cookies.iter().find_map(|cookie| cookie.strip_prefix("csrftoken=")).unwrap_or(csrf);
-        let headers = [("Cookie", &*answer.cookies.join("; ")), ("X-CSRFToken", csrf)];
-        http::ask(Method::Delete, &self.url, "/_allauth/browser/v1/auth/session", &headers, "")?;
+        let csrf = answer
+            .cookies
+            .iter()
+            .find_map(|cookie| cookie.strip_prefix("csrftoken="))
+            .unwrap_or(csrf);
+        let headers = [
+            ("Cookie", &*answer.cookies.join("; ")),
+            ("X-CSRFToken", csrf),
+        ];
+        http::ask(
+            Method::Delete,
+            &self.url,
+            "/_allauth/browser/v1/auth/session",
+            &headers,
+            "",
+        )?;
         Ok(Login::Accepted)
     }
 
     fn read<T: for<'a> Deserialize<'a>>(&self, path: &str) -> anyhow::Result<T> {
-        let answer = http::get(&self.url, path, &[("Authorization", &format!("Bearer {}", self.token))])?;
+        let answer = http::get(
+            &self.url,
+            path,
+            &[("Authorization", &format!("Bearer {}", self.token))],
+        )?;
         if answer.status == 401 || answer.status == 403 {
             bail!(
                 "GlitchTip refuses GLITCHTIP_API_TOKEN of deploy/analytics/.env; \
@@ -109,7 +141,8 @@ impl GlitchTip {
             );
         }
         let body = answer.success("GlitchTip")?;
-        T::deserialize(body).with_context(|| format!("GlitchTip's answer to {path} is not known here"))
+        T::deserialize(body)
+            .with_context(|| format!("GlitchTip's answer to {path} is not known here"))
     }
 
     pub fn projects(&self) -> anyhow::Result<Vec<Project>> {
@@ -126,10 +159,15 @@ impl GlitchTip {
         struct Dsns {
             public: String,
         }
-        let keys: Vec<Key> =
-            self.read(&format!("/api/0/projects/{}/{}/keys/", project.organization.slug, project.slug))?;
+        let keys: Vec<Key> = self.read(&format!(
+            "/api/0/projects/{}/{}/keys/",
+            project.organization.slug, project.slug
+        ))?;
         let key = keys.first().with_context(|| {
-            format!("the project {} has no key; `cargo xtask restart glitchtip-web` makes one", project.name)
+            format!(
+                "the project {} has no key; `cargo xtask restart glitchtip-web` makes one",
+                project.name
+            )
         })?;
         Dsn::parse(&key.dsn.public).context("GlitchTip's DSN is of a kind not known here")
     }
@@ -149,14 +187,22 @@ impl GlitchTip {
             "fingerprint": [VERIFICATION_PROJECT],
         });
         let envelope = format!("{header}\n{}\n{event}\n", json!({"type": "event"}));
-        let auth = format!("Sentry sentry_version=7, sentry_client=xtask/1.0, sentry_key={}", dsn.key);
-        let headers = [("Content-Type", "application/x-sentry-envelope"), ("X-Sentry-Auth", auth.as_str())];
+        let auth = format!(
+            "Sentry sentry_version=7, sentry_client=xtask/1.0, sentry_key={}",
+            dsn.key
+        );
+        let headers = [
+            ("Content-Type", "application/x-sentry-envelope"),
+            ("X-Sentry-Auth", auth.as_str()),
+        ];
         let path = format!("/api/{}/envelope/", dsn.project);
         let answer = http::ask(Method::Post, &self.url, &path, &headers, &envelope)
             .context("lost on the way into GlitchTip's queue; is Redis well?")?;
         match answer.status {
             200 => Ok(()),
-            403 => bail!("GlitchTip refuses the key; after a wrong one it refuses the right one too, for 30 s"),
+            403 => bail!(
+                "GlitchTip refuses the key; after a wrong one it refuses the right one too, for 30 s"
+            ),
             500.. => {
                 bail!(
                     "lost between GlitchTip and Redis: GlitchTip answers {answer}; see `cargo xtask logs glitchtip-web`"
@@ -173,16 +219,29 @@ impl GlitchTip {
         struct Issue {
             matching_event_id: Option<String>,
         }
-        let issues: Vec<Issue> = self.read(&format!("/api/0/organizations/{organization}/issues/?query={event_id}"))?;
-        Ok(issues.iter().any(|issue| issue.matching_event_id.as_deref().is_none_or(|id| id == event_id)))
+        let issues: Vec<Issue> = self.read(&format!(
+            "/api/0/organizations/{organization}/issues/?query={event_id}"
+        ))?;
+        Ok(issues.iter().any(|issue| {
+            issue
+                .matching_event_id
+                .as_deref()
+                .is_none_or(|id| id == event_id)
+        }))
     }
 }
 
 /// The project that the website reports to: the one with this name or slug, else the oldest, which was renamed.
 pub fn find_site<'a>(projects: &'a [Project], name: &str) -> Option<&'a Project> {
     let age = |project: &&Project| project.id.parse().unwrap_or(u64::MAX);
-    let sites = || projects.iter().filter(|project| !is_for_verification(project));
-    let named = sites().filter(|project| project.name == name || project.slug == name).min_by_key(age);
+    let sites = || {
+        projects
+            .iter()
+            .filter(|project| !is_for_verification(project))
+    };
+    let named = sites()
+        .filter(|project| project.name == name || project.slug == name)
+        .min_by_key(age);
     named.or_else(|| sites().min_by_key(age))
 }
 
@@ -201,10 +260,20 @@ mod tests {
 
     #[test]
     fn a_dsn_moves_to_another_address() {
-        let dsn = Dsn::parse("http://51ffd942fecc45eb822fe71dac1d8c1e@errors.local:3002/2").unwrap();
-        assert_eq!((&*dsn.url, &*dsn.project), ("http://errors.local:3002", "2"));
-        assert_eq!(dsn.at(&dsn.url), "http://51ffd942fecc45eb822fe71dac1d8c1e@errors.local:3002/2");
-        assert_eq!(dsn.at("http://localhost:3002"), "http://51ffd942fecc45eb822fe71dac1d8c1e@localhost:3002/2");
+        let dsn =
+            Dsn::parse("http://51ffd942fecc45eb822fe71dac1d8c1e@errors.local:3002/2").unwrap();
+        assert_eq!(
+            (&*dsn.url, &*dsn.project),
+            ("http://errors.local:3002", "2")
+        );
+        assert_eq!(
+            dsn.at(&dsn.url),
+            "http://51ffd942fecc45eb822fe71dac1d8c1e@errors.local:3002/2"
+        );
+        assert_eq!(
+            dsn.at("http://localhost:3002"),
+            "http://51ffd942fecc45eb822fe71dac1d8c1e@localhost:3002/2"
+        );
         assert_eq!(Dsn::parse("not a DSN"), None);
     }
 
@@ -217,17 +286,35 @@ mod tests {
             serde_json::from_value(project).unwrap()
         };
         let projects: Vec<Project> = rows.iter().map(project).collect();
-        assert_eq!(find_site(&projects, "website").map(|project| &*project.id), site);
-        assert_eq!(find_verification(&projects).map(|project| &*project.id), verification);
+        assert_eq!(
+            find_site(&projects, "website").map(|project| &*project.id),
+            site
+        );
+        assert_eq!(
+            find_verification(&projects).map(|project| &*project.id),
+            verification
+        );
     }
 
     #[test]
     fn finds_projects_by_name_or_slug_or_age() {
         let verify = ["2", "xtask-verify", "xtask-verify"];
         let later = ["13", "shop", "shop"];
-        check(&[verify, later, ["3", "website", "website"]], Some("3"), Some("2"));
-        check(&[later, verify, ["3", "renamed", "website"]], Some("3"), Some("2"));
-        check(&[later, verify, ["3", "renamed", "renamed"]], Some("3"), Some("2"));
+        check(
+            &[verify, later, ["3", "website", "website"]],
+            Some("3"),
+            Some("2"),
+        );
+        check(
+            &[later, verify, ["3", "renamed", "website"]],
+            Some("3"),
+            Some("2"),
+        );
+        check(
+            &[later, verify, ["3", "renamed", "renamed"]],
+            Some("3"),
+            Some("2"),
+        );
         check(&[["5", "xtask-verify", "xtask-verify-2"]], None, Some("5"));
         check(&[], None, None);
     }

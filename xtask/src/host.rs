@@ -43,7 +43,10 @@ pub fn read_text(path: &Path) -> anyhow::Result<Option<String>> {
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
-            anyhow::bail!("{}, line {line}: not UTF-8; save the file as UTF-8 and repeat", path.display())
+            anyhow::bail!(
+                "{}, line {line}: not UTF-8; save the file as UTF-8 and repeat",
+                path.display()
+            )
         }
     }
 }
@@ -61,12 +64,17 @@ pub fn replace_private_file(path: &Path, text: &str) -> anyhow::Result<()> {
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
         // A symlink to nowhere is somebody's intent; it is not replaced by a file.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => path.to_path_buf(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+            path.to_path_buf()
+        }
         Err(error) => return Err(error).with_context(doing),
     };
     let folder = target.parent().with_context(doing)?;
     let draft = Draft::create_in(folder, UNFINISHED).with_context(doing)?;
-    draft.file().write_all(text.as_bytes()).with_context(doing)?;
+    draft
+        .file()
+        .write_all(text.as_bytes())
+        .with_context(doing)?;
     draft.file().sync_all().with_context(doing)?;
     draft.replace(&target).with_context(doing)?;
     draft::sync_folder(folder).with_context(doing)
@@ -81,7 +89,9 @@ pub fn ensure_private_folder(folder: &Path) -> anyhow::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         builder.mode(0o700);
     }
-    builder.create(folder).with_context(|| format!("making {}", folder.display()))
+    builder
+        .create(folder)
+        .with_context(|| format!("making {}", folder.display()))
 }
 
 /// Begins a private file in `folder`, which is made private (0700) if it is not there. Removes what was begun
@@ -92,12 +102,15 @@ pub fn ensure_private_folder(folder: &Path) -> anyhow::Result<()> {
 pub fn begin_draft(folder: &Path, prefix: &str) -> anyhow::Result<Draft> {
     ensure_private_folder(folder)?;
     remove_abandoned(folder, prefix);
-    Draft::create_in(folder, prefix).with_context(|| format!("making a file in {}", folder.display()))
+    Draft::create_in(folder, prefix)
+        .with_context(|| format!("making a file in {}", folder.display()))
 }
 
 /// A file's size in bytes.
 pub fn size(path: &Path) -> anyhow::Result<u64> {
-    Ok(fs::metadata(path).with_context(|| format!("looking at {}", path.display()))?.len())
+    Ok(fs::metadata(path)
+        .with_context(|| format!("looking at {}", path.display()))?
+        .len())
 }
 
 /// Deletes one file.
@@ -124,9 +137,17 @@ pub fn generate_secret(secret: Secret) -> String {
     match secret {
         Secret::Alphanumeric(length) => Alphanumeric.sample_string(&mut rand::rng(), length),
         Secret::Uuid => {
-            let bits = (rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+            let bits =
+                (rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
             let hex = format!("{bits:032x}");
-            format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+            format!(
+                "{}-{}-{}-{}-{}",
+                &hex[..8],
+                &hex[8..12],
+                &hex[12..16],
+                &hex[16..20],
+                &hex[20..]
+            )
         }
     }
 }
@@ -146,10 +167,13 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 say!("another cargo xtask works on this checkout; waiting for it to end");
-                file.lock().with_context(|| format!("locking {}", path.display()))?;
+                file.lock()
+                    .with_context(|| format!("locking {}", path.display()))?;
             }
             // Some network filesystems have no locks; that is no reason not to work.
-            Err(TryLockError::Error(error)) => say!("working without a lock on {}: {error}", path.display()),
+            Err(TryLockError::Error(error)) => {
+                say!("working without a lock on {}: {error}", path.display())
+            }
         }
         Ok(Lock(file))
     }
@@ -164,7 +188,9 @@ impl Lock {
 pub fn find_on_path(program: &str) -> Option<PathBuf> {
     let name = format!("{program}{}", env::consts::EXE_SUFFIX);
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join(&name)).find(|file| file.is_file())
+    env::split_paths(&path)
+        .map(|folder| folder.join(&name))
+        .find(|file| file.is_file())
 }
 
 /// Whether a program is to be found on `PATH`.
@@ -193,10 +219,19 @@ pub fn run_step(step: &Step) -> anyhow::Result<()> {
         let mut words = step.command.split(' ');
         let program = words.next().unwrap_or_default();
         // sudo wants the whole path.
-        let file = find_on_path(program).with_context(|| format!("there is no {program} on PATH"))?;
-        command = if is_root() { Command::new(&file) } else { Command::new("sudo") };
+        let file =
+            find_on_path(program).with_context(|| format!("there is no {program} on PATH"))?;
+        command = if is_root() {
+            Command::new(&file)
+        } else {
+            Command::new("sudo")
+        };
         if !is_root() {
-            let asks_nobody = if terminal::is_interactive() { &[][..] } else { &["--non-interactive"] };
+            let asks_nobody = if terminal::is_interactive() {
+                &[][..]
+            } else {
+                &["--non-interactive"]
+            };
             command.args(asks_nobody).arg(&file);
         }
         command.args(words);
@@ -204,7 +239,10 @@ pub fn run_step(step: &Step) -> anyhow::Result<()> {
         command.args(["-c", &step.command]);
     }
     // What it prints is no result of ours.
-    let status = command.stdout(io::stderr()).status().with_context(|| format!("running `{}`", step.command))?;
+    let status = command
+        .stdout(io::stderr())
+        .status()
+        .with_context(|| format!("running `{}`", step.command))?;
     if !status.success() {
         anyhow::bail!("`{}` ended with {status}", step.command);
     }
@@ -222,8 +260,15 @@ pub enum GitState {
 pub fn git_state(folder: &Path, file: &Path) -> Option<GitState> {
     let git = |arguments: &[&str]| -> Option<i32> {
         let mut git = Command::new("git");
-        git.current_dir(folder).args(arguments).arg(file).stdin(Stdio::null());
-        git.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?.code()
+        git.current_dir(folder)
+            .args(arguments)
+            .arg(file)
+            .stdin(Stdio::null());
+        git.stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .ok()?
+            .code()
     };
     match git(&["check-ignore", "--quiet", "--no-index"])? {
         _ if git(&["ls-files", "--error-unmatch"])? == 0 => Some(GitState::Committed),
@@ -235,7 +280,9 @@ pub fn git_state(folder: &Path, file: &Path) -> Option<GitState> {
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// Whether a file is for its owner alone, where the system has such modes.
@@ -243,7 +290,8 @@ pub fn is_private(path: &Path) -> anyhow::Result<bool> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let metadata = fs::metadata(path).with_context(|| format!("reading the mode of {}", path.display()))?;
+        let metadata = fs::metadata(path)
+            .with_context(|| format!("reading the mode of {}", path.display()))?;
         Ok(metadata.permissions().mode() & 0o077 == 0)
     }
     #[cfg(not(unix))]
@@ -259,7 +307,8 @@ pub fn ensure_private(path: &Path) -> anyhow::Result<bool> {
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(path, mode).with_context(|| format!("setting the mode of {}", path.display()))?;
+        fs::set_permissions(path, mode)
+            .with_context(|| format!("setting the mode of {}", path.display()))?;
     }
     Ok(true)
 }
@@ -299,10 +348,18 @@ pub fn platform() -> Platform {
 /// # Errors
 /// When the user has no home.
 pub fn state_folder() -> anyhow::Result<PathBuf> {
-    let variable = if cfg!(windows) { "LOCALAPPDATA" } else { "XDG_STATE_HOME" };
-    let folder = env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let variable = if cfg!(windows) {
+        "LOCALAPPDATA"
+    } else {
+        "XDG_STATE_HOME"
+    };
+    let folder = env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|folder| folder.is_absolute());
     let folder = folder.or_else(|| env::home_dir().map(|home| home.join(".local/state")));
-    Ok(folder.context("there is no home folder; set HOME")?.join("analytics-xtask"))
+    Ok(folder
+        .context("there is no home folder; set HOME")?
+        .join("analytics-xtask"))
 }
 
 /// What the system's resolver answers for each hostname: nothing for one that it does not know, or not
@@ -312,7 +369,9 @@ pub fn resolve(hostnames: impl Iterator<Item = String>, patience: Duration) -> V
     let questions = hostnames.map(|hostname| {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
-            let answers = (hostname, 0).to_socket_addrs().map(|answers| answers.map(|answer| answer.ip()));
+            let answers = (hostname, 0)
+                .to_socket_addrs()
+                .map(|answers| answers.map(|answer| answer.ip()));
             let mut addresses: Vec<IpAddr> = answers.map(Iterator::collect).unwrap_or_default();
             addresses.sort();
             addresses.dedup();
@@ -322,5 +381,8 @@ pub fn resolve(hostnames: impl Iterator<Item = String>, patience: Duration) -> V
     });
     let questions: Vec<_> = questions.collect();
     let left = || deadline.saturating_duration_since(Instant::now());
-    questions.iter().map(|receiver| receiver.recv_timeout(left()).unwrap_or_default()).collect()
+    questions
+        .iter()
+        .map(|receiver| receiver.recv_timeout(left()).unwrap_or_default())
+        .collect()
 }

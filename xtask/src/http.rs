@@ -33,7 +33,13 @@ pub struct Answer {
 ///
 /// # Errors
 /// When nothing answers within 10 s.
-pub fn ask(method: Method, base: &str, path: &str, headers: &[(&str, &str)], body: &str) -> anyhow::Result<Answer> {
+pub fn ask(
+    method: Method,
+    base: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> anyhow::Result<Answer> {
     let url = format!("{base}{path}");
     let request = match method {
         Method::Get => minreq::get(url),
@@ -53,7 +59,9 @@ pub fn ask(method: Method, base: &str, path: &str, headers: &[(&str, &str)], bod
     if answer.headers.is_empty() {
         bail!("nothing answers at {base}: the connection was closed");
     }
-    let cookies = answer.headers("Set-Cookie").filter_map(|cookie| cookie.split(';').next());
+    let cookies = answer
+        .headers("Set-Cookie")
+        .filter_map(|cookie| cookie.split(';').next());
     Ok(Answer {
         status: answer.status_code,
         cookies: cookies.map(str::to_owned).collect(),
@@ -66,7 +74,12 @@ pub fn get(base: &str, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<A
     ask(Method::Get, base, path, headers, "")
 }
 
-pub fn post_json(base: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> anyhow::Result<Answer> {
+pub fn post_json(
+    base: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> anyhow::Result<Answer> {
     let headers = [&[("Content-Type", "application/json")], headers].concat();
     ask(Method::Post, base, path, &headers, &body.to_string())
 }

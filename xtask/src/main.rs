@@ -27,7 +27,10 @@ use terminal::say;
 
 fn main() -> ExitCode {
     let project = Project::discover();
-    let services = project.as_ref().map(Project::service_names).unwrap_or_default();
+    let services = project
+        .as_ref()
+        .map(Project::service_names)
+        .unwrap_or_default();
     let cli = Cli::parse_with_services(&services);
     let result = match &cli.command {
         // Root runs this wherever sudo starts it.
@@ -41,7 +44,11 @@ fn main() -> ExitCode {
         Err(error) if docker::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say!("{}error:{} {error:#}", terminal::RED, terminal::RESET);
-            if error.is::<Refused>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+            if error.is::<Refused>() {
+                ExitCode::from(3)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -33,7 +33,9 @@ impl Project {
                     start.display()
                 )
             })?;
-        Ok(Project { root: root.to_path_buf() })
+        Ok(Project {
+            root: root.to_path_buf(),
+        })
     }
 
     pub fn root(&self) -> &Path {
@@ -82,7 +84,12 @@ impl Project {
     pub fn env_assignments(&self) -> anyhow::Result<Vec<Assignment>> {
         let path = self.env_file();
         let text = host::read_text(&path)?.unwrap_or_default();
-        env::parse(&text).with_context(|| format!("{} cannot be read; mend that line and repeat", self.display(&path)))
+        env::parse(&text).with_context(|| {
+            format!(
+                "{} cannot be read; mend that line and repeat",
+                self.display(&path)
+            )
+        })
     }
 
     /// What `.env` sets a variable to, else what the template does.
@@ -97,19 +104,25 @@ impl Project {
             Some(value) => value,
             None => {
                 let template = host::read_text(&self.env_template())?.unwrap_or_default();
-                let mut known =
-                    env::template_variables(&template).with_context(|| self.display(&self.env_template()))?;
+                let mut known = env::template_variables(&template)
+                    .with_context(|| self.display(&self.env_template()))?;
                 known.remove(key).unwrap_or_default()
             }
         };
         if env::is_placeholder(&value) {
-            bail!("{} has no {key} yet; `cargo xtask up` makes one", self.display(&path));
+            bail!(
+                "{} has no {key} yet; `cargo xtask up` makes one",
+                self.display(&path)
+            );
         }
         Ok(value)
     }
 
     /// `path` as a user in the root of the checkout would type it.
     pub fn display(&self, path: &Path) -> String {
-        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
+        path.strip_prefix(&self.root)
+            .unwrap_or(path)
+            .display()
+            .to_string()
     }
 }

@@ -56,10 +56,18 @@ impl<'a> Stores<'a> {
     ///
     /// # Errors
     /// When the configuration does not name something.
-    pub fn find(docker: &'a Docker, lock: &'a Lock, config: &'a Config) -> anyhow::Result<Stores<'a>> {
+    pub fn find(
+        docker: &'a Docker,
+        lock: &'a Lock,
+        config: &'a Config,
+    ) -> anyhow::Result<Stores<'a>> {
         docker.remove_tools(&config.name)?;
-        let service =
-            |name: &str| config.services.get(name).with_context(|| format!("docker-compose.yml has no service {name}"));
+        let service = |name: &str| {
+            config
+                .services
+                .get(name)
+                .with_context(|| format!("docker-compose.yml has no service {name}"))
+        };
         let lacks = |name: &'static str| move || format!("docker-compose.yml does not set {name}");
         let init = &service("postgres-init")?.environment;
         Ok(Stores {
@@ -71,8 +79,14 @@ impl<'a> Stores<'a> {
                 .postgres_user
                 .as_deref()
                 .with_context(lacks("POSTGRES_USER"))?,
-            umami: init.umami_database.as_deref().with_context(lacks("UMAMI_DATABASE"))?,
-            glitchtip: init.glitchtip_database.as_deref().with_context(lacks("GLITCHTIP_DATABASE"))?,
+            umami: init
+                .umami_database
+                .as_deref()
+                .with_context(lacks("UMAMI_DATABASE"))?,
+            glitchtip: init
+                .glitchtip_database
+                .as_deref()
+                .with_context(lacks("GLITCHTIP_DATABASE"))?,
         })
     }
 
@@ -83,11 +97,16 @@ impl<'a> Stores<'a> {
 
     fn volume(&self, name: &str) -> anyhow::Result<&str> {
         let volume = self.config.volumes.get(name);
-        Ok(&volume.with_context(|| format!("docker-compose.yml has no volume {name}"))?.name)
+        Ok(&volume
+            .with_context(|| format!("docker-compose.yml has no volume {name}"))?
+            .name)
     }
 
     fn image(&self, service: &str) -> &str {
-        self.config.services.get(service).map_or("", |service| &service.image)
+        self.config
+            .services
+            .get(service)
+            .map_or("", |service| &service.image)
     }
 
     /// Starts PostgreSQL and Redis unless they run. Returns whether it did.
@@ -100,26 +119,45 @@ impl<'a> Stores<'a> {
         up::ensure_images(self.docker, self.config, self.lock)?;
         if !self.docker.has_volume(self.volume("glitchtip_uploads")?)? {
             // One that Compose has not made itself it would complain about.
-            self.docker.start_change(self.docker.compose().arg("create"), self.lock)?.finish()?;
+            self.docker
+                .start_change(self.docker.compose().arg("create"), self.lock)?
+                .finish()?;
         }
-        stack.converge(self.docker, self.lock, &services, &services.map(str::to_owned).into(), START)?;
+        stack.converge(
+            self.docker,
+            self.lock,
+            &services,
+            &services.map(str::to_owned).into(),
+            START,
+        )?;
         Ok(true)
     }
 
     /// Stops services, so that nothing writes any more.
     pub fn stop(&self, services: &[&str]) -> anyhow::Result<()> {
-        self.docker.start_change(self.docker.compose().arg("stop").args(services), self.lock)?.finish()?;
+        self.docker
+            .start_change(self.docker.compose().arg("stop").args(services), self.lock)?
+            .finish()?;
         Ok(())
     }
 
     /// Stops all services but those that keep the data.
     pub fn stop_applications(&self) -> anyhow::Result<()> {
         let names = self.config.services.keys().map(String::as_str);
-        self.stop(&names.filter(|name| !["postgres", "redis"].contains(name)).collect::<Vec<_>>())
+        self.stop(
+            &names
+                .filter(|name| !["postgres", "redis"].contains(name))
+                .collect::<Vec<_>>(),
+        )
     }
 
     /// A script in PostgreSQL's image, with its socket, where no password is asked for.
-    pub fn postgres_tool(&self, script: &str, user: &str, volumes: &[(&str, &str)]) -> anyhow::Result<Cmd<'a>> {
+    pub fn postgres_tool(
+        &self,
+        script: &str,
+        user: &str,
+        volumes: &[(&str, &str)],
+    ) -> anyhow::Result<Cmd<'a>> {
         let mut options = vec!["--user".to_owned(), user.to_owned()];
         for variable in [
             "PGHOST=/var/run/postgresql".to_owned(),
@@ -130,16 +168,23 @@ impl<'a> Stores<'a> {
             options.extend(["--env".to_owned(), variable]);
         }
         for (name, path) in volumes {
-            options.extend(["--volume".to_owned(), format!("{}:{path}", self.volume(name)?)]);
+            options.extend([
+                "--volume".to_owned(),
+                format!("{}:{path}", self.volume(name)?),
+            ]);
         }
-        Ok(self.docker.tool(&self.config.name, self.image("postgres"), script, &options))
+        Ok(self
+            .docker
+            .tool(&self.config.name, self.image("postgres"), script, &options))
     }
 
     /// A script in Redis' image, with its data.
     pub fn redis_tool(&self, script: &str) -> anyhow::Result<Cmd<'a>> {
         let volume = format!("{}:/data", self.volume("redis_data")?);
         let options = ["--user", "redis", "--volume", &volume].map(str::to_owned);
-        Ok(self.docker.tool(&self.config.name, self.image("redis"), script, &options))
+        Ok(self
+            .docker
+            .tool(&self.config.name, self.image("redis"), script, &options))
     }
 
     /// Asks the image of a service for the version of its application; for [`backup::parse_known`].
@@ -153,20 +198,29 @@ impl<'a> Stores<'a> {
 
     /// A checksum of the databases' schemas and of the migrations that they have seen.
     pub fn schema(&self) -> anyhow::Result<String> {
-        self.docker.read(self.postgres_tool(SCHEMA, "postgres", &[SOCKET])?)
+        self.docker
+            .read(self.postgres_tool(SCHEMA, "postgres", &[SOCKET])?)
     }
 
     /// [`Stores::start_version`], with the migrations that it knows.
     pub fn start_known(&self, service: &str) -> anyhow::Result<Running<'a>> {
         let script = format!("{VERSION}\n{KNOWN}");
-        self.docker.start(self.docker.tool(&self.config.name, self.image(service), &script, &[]))
+        self.docker.start(
+            self.docker
+                .tool(&self.config.name, self.image(service), &script, &[]),
+        )
     }
 
     /// Adds a database to an archive, and what is in it: of one and the same snapshot.
     pub fn dump(&self, service: &str, archive: &mut Archive) -> anyhow::Result<Said> {
         let psql = "exec psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --file -";
-        let script = format!("export PGDATABASE=\"${}_DATABASE\"; {psql}", service.to_uppercase());
-        let mut pipe = self.docker.start_pipe(self.postgres_tool(&script, "postgres", &[SOCKET])?)?;
+        let script = format!(
+            "export PGDATABASE=\"${}_DATABASE\"; {psql}",
+            service.to_uppercase()
+        );
+        let mut pipe =
+            self.docker
+                .start_pipe(self.postgres_tool(&script, "postgres", &[SOCKET])?)?;
         let sql = DUMP.replace("\\ir count.sql", COUNT);
         pipe.write(|stdin| stdin.write_all(sql.as_bytes()).context("asking for a dump"))?;
         archive.add(&dump_name(service), &mut pipe.stdout()?)?;
@@ -180,15 +234,30 @@ impl<'a> Stores<'a> {
 
     /// Adds all that is not in a database.
     pub fn dump_rest(&self, archive: &mut Archive) -> anyhow::Result<()> {
-        let roles = ["pg_dumpall", "--database", "postgres", "--roles-only", "--no-role-passwords", "--username"];
+        let roles = [
+            "pg_dumpall",
+            "--database",
+            "postgres",
+            "--roles-only",
+            "--no-role-passwords",
+            "--username",
+        ];
         let exec = self.docker.compose().args(["exec", "--no-TTY", "postgres"]);
         self.add(archive, ROLES, exec.args(roles).arg(self.superuser))?;
         // 1 is what tar says when a file changed or went while it was read: GlitchTip is at work.
         let uploads = "tar -cf - --numeric-owner -C /uploads . || [ $? -eq 1 ]";
         let volume = ("glitchtip_uploads", "/uploads:ro");
-        self.add(archive, UPLOADS, self.postgres_tool(uploads, "root", &[volume])?)?;
+        self.add(
+            archive,
+            UPLOADS,
+            self.postgres_tool(uploads, "root", &[volume])?,
+        )?;
         // BusyBox' says 1 of everything.
-        if archive.parts.get(UPLOADS).is_none_or(|part| part.size < END.len() as u64) {
+        if archive
+            .parts
+            .get(UPLOADS)
+            .is_none_or(|part| part.size < END.len() as u64)
+        {
             bail!("the uploads of GlitchTip could not be saved");
         }
         Ok(())
@@ -218,7 +287,8 @@ impl<'a> Stores<'a> {
     pub fn stage(&self, archive: &mut Archive) -> anyhow::Result<BTreeMap<String, Database>> {
         let tool = self.postgres_tool(&format!("{RESTORE}\n{STAGE}"), "postgres", &[SOCKET])?;
         let found = self.load(tool, archive, &[], "restoring")?;
-        let uploads = self.postgres_tool(STAGE_UPLOADS, "root", &[("glitchtip_uploads", "/uploads")])?;
+        let uploads =
+            self.postgres_tool(STAGE_UPLOADS, "root", &[("glitchtip_uploads", "/uploads")])?;
         for (part, tool) in [(UPLOADS, uploads), (REDIS, self.redis_tool(STAGE_REDIS)?)] {
             let mut pipe = self.docker.start_pipe(tool)?;
             let mut meter = Meter::new(part);
@@ -232,8 +302,14 @@ impl<'a> Stores<'a> {
     /// Puts the restored databases in the place of those in use, both in one transaction.
     pub fn swap(&self) -> anyhow::Result<()> {
         let psql = "exec psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --dbname postgres --file -";
-        let mut pipe = self.docker.start_pipe(self.postgres_tool(psql, "postgres", &[SOCKET])?)?;
-        pipe.write(|stdin| stdin.write_all(SWAP.as_bytes()).context("swapping the databases"))?;
+        let mut pipe =
+            self.docker
+                .start_pipe(self.postgres_tool(psql, "postgres", &[SOCKET])?)?;
+        pipe.write(|stdin| {
+            stdin
+                .write_all(SWAP.as_bytes())
+                .context("swapping the databases")
+        })?;
         pipe.finish().context("swapping the databases")?;
         Ok(())
     }
@@ -241,8 +317,14 @@ impl<'a> Stores<'a> {
     /// After the swap of the databases: lets uploads and Redis follow, and the old data go. Before it:
     /// lets go what was restored. Can be repeated. Nothing but PostgreSQL may run. Returns what it did.
     pub fn settle(&self) -> anyhow::Result<String> {
-        let volumes = [SOCKET, ("glitchtip_uploads", "/uploads"), ("redis_data", "/redis")];
-        let done = self.docker.read(self.postgres_tool(SETTLE, "root", &volumes)?)?;
+        let volumes = [
+            SOCKET,
+            ("glitchtip_uploads", "/uploads"),
+            ("redis_data", "/redis"),
+        ];
+        let done = self
+            .docker
+            .read(self.postgres_tool(SETTLE, "root", &volumes)?)?;
         Ok(done.trim().to_owned())
     }
 
@@ -255,12 +337,19 @@ impl<'a> Stores<'a> {
         what: &str,
     ) -> anyhow::Result<BTreeMap<String, Database>> {
         let dumps = SERVICES.map(dump_name);
-        let names: Vec<&str> = dumps.iter().map(String::as_str).chain([ROLES]).chain(more.iter().copied()).collect();
+        let names: Vec<&str> = dumps
+            .iter()
+            .map(String::as_str)
+            .chain([ROLES])
+            .chain(more.iter().copied())
+            .collect();
         let mut pipe = self.docker.start_pipe(tool)?;
         let mut meter = Meter::new(what);
         pipe.write(|stdin| archive.send_tar(&names, &[("count.sql", COUNT)], stdin, &mut meter))?;
         let mut text = String::new();
-        pipe.stdout()?.read_to_string(&mut text).context("reading what was restored")?;
+        pipe.stdout()?
+            .read_to_string(&mut text)
+            .context("reading what was restored")?;
         pipe.finish()?;
         meter.finish();
         backup::parse_restored(&text).context("restoring did not come to its end")

@@ -29,7 +29,10 @@ pub fn write_line(line: std::fmt::Arguments) {
 /// When stdout is closed; `main` takes a broken pipe for success.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = anstream::stdout();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("writing to stdout")
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .context("writing to stdout")
 }
 
 /// Whether someone is there to answer a question.
@@ -46,10 +49,17 @@ pub fn ask(question: &str) -> anyhow::Result<bool> {
         bail!("{question} There is no terminal to ask on; pass --yes if you mean it");
     }
     let mut stderr = anstream::stderr();
-    write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()).context("asking a question")?;
+    write!(stderr, "{question} [y/N] ")
+        .and_then(|()| stderr.flush())
+        .context("asking a question")?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("reading the answer")?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    io::stdin()
+        .read_line(&mut answer)
+        .context("reading the answer")?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
 }
 
 /// Lines that are redrawn in place on a terminal; elsewhere a line is printed when it changes.
@@ -60,7 +70,10 @@ pub struct LiveLines {
 
 impl LiveLines {
     pub fn new() -> LiveLines {
-        LiveLines { redraws: io::stderr().is_terminal(), shown: Vec::new() }
+        LiveLines {
+            redraws: io::stderr().is_terminal(),
+            shown: Vec::new(),
+        }
     }
 
     /// Shows `lines`, one a thing that is being waited for, always in the same order.
@@ -94,7 +107,13 @@ pub struct Meter {
 impl Meter {
     pub fn new(what: &str) -> Meter {
         let now = Instant::now();
-        Meter { what: what.to_owned(), begin: now, drawn: now, bytes: 0, redraws: io::stderr().is_terminal() }
+        Meter {
+            what: what.to_owned(),
+            begin: now,
+            drawn: now,
+            bytes: 0,
+            redraws: io::stderr().is_terminal(),
+        }
     }
 
     pub fn add(&mut self, bytes: usize) {
@@ -106,11 +125,21 @@ impl Meter {
     }
 
     pub fn finish(self) {
-        let _ = writeln!(anstream::stderr(), "{}  {}", if self.redraws { "\r\x1b[K" } else { "" }, self.line());
+        let _ = writeln!(
+            anstream::stderr(),
+            "{}  {}",
+            if self.redraws { "\r\x1b[K" } else { "" },
+            self.line()
+        );
     }
 
     fn line(&self) -> String {
         let rate = self.bytes as f64 / self.begin.elapsed().as_secs_f64().max(0.001);
-        format!("{:24} {:>9} {:>9}/s", self.what, render_bytes(self.bytes), render_bytes(rate as u64))
+        format!(
+            "{:24} {:>9} {:>9}/s",
+            self.what,
+            render_bytes(self.bytes),
+            render_bytes(rate as u64)
+        )
     }
 }

@@ -50,7 +50,9 @@ impl Umami {
             return Ok(None);
         }
         let body = answer.success("Umami")?;
-        let token = body["token"].as_str().context("Umami answers a login without a token")?;
+        let token = body["token"]
+            .as_str()
+            .context("Umami answers a login without a token")?;
         Ok(Some(Token(format!("Bearer {token}"))))
     }
 
@@ -58,7 +60,9 @@ impl Umami {
     pub fn website(&self, token: &Token, id: &str) -> anyhow::Result<Option<String>> {
         let path = format!("/api/websites/{id}");
         let body = http::get(&self.url, &path, &[("Authorization", &token.0)])?.success("Umami")?;
-        let name = body["name"].as_str().filter(|_| body["deletedAt"].is_null());
+        let name = body["name"]
+            .as_str()
+            .filter(|_| body["deletedAt"].is_null());
         Ok(name.map(str::to_owned))
     }
 
@@ -80,7 +84,12 @@ impl Umami {
             payload["name"] = json!(name);
             payload["data"] = json!({"sent_by": "cargo xtask verify"});
         }
-        let answer = http::post_json(&self.url, "/api/send", &[], &json!({"type": "event", "payload": payload}))?;
+        let answer = http::post_json(
+            &self.url,
+            "/api/send",
+            &[],
+            &json!({"type": "event", "payload": payload}),
+        )?;
         if answer.status == 400 {
             bail!(
                 "Umami refuses it: the website that holds test events is gone; \
@@ -88,17 +97,23 @@ impl Umami {
             );
         }
         if answer.status == 500 {
-            bail!("lost between Umami and PostgreSQL: Umami answers {answer}; see `cargo xtask logs umami`");
+            bail!(
+                "lost between Umami and PostgreSQL: Umami answers {answer}; see `cargo xtask logs umami`"
+            );
         }
         let body = answer.success("Umami")?;
         // What it takes for a bot's gets another answer, and is not stored.
-        body["sessionId"].as_str().context("Umami took it for a bot's and dropped it")?;
+        body["sessionId"]
+            .as_str()
+            .context("Umami took it for a bot's and dropped it")?;
         Ok(())
     }
 
     /// The newest events of the website for verification between two times, in milliseconds since 1970.
     pub fn events(&self, token: &Token, start: u64, end: u64) -> anyhow::Result<Vec<Event>> {
-        let path = format!("/api/websites/{VERIFICATION_SITE}/events?startAt={start}&endAt={end}&pageSize=100");
+        let path = format!(
+            "/api/websites/{VERIFICATION_SITE}/events?startAt={start}&endAt={end}&pageSize=100"
+        );
         let body = http::get(&self.url, &path, &[("Authorization", &token.0)])?.success("Umami")?;
         parse_events(&body)
     }
@@ -106,13 +121,15 @@ impl Umami {
     /// Removes every event of the website for verification.
     pub fn reset(&self, token: &Token) -> anyhow::Result<()> {
         let path = format!("/api/websites/{VERIFICATION_SITE}/reset");
-        http::post_json(&self.url, &path, &[("Authorization", &token.0)], &json!({}))?.success("Umami")?;
+        http::post_json(&self.url, &path, &[("Authorization", &token.0)], &json!({}))?
+            .success("Umami")?;
         Ok(())
     }
 }
 
 fn parse_events(body: &Value) -> anyhow::Result<Vec<Event>> {
-    Vec::deserialize(&body["data"]).context("Umami lists its events in a way that is not known here")
+    Vec::deserialize(&body["data"])
+        .context("Umami lists its events in a way that is not known here")
 }
 
 #[cfg(test)]
@@ -126,9 +143,14 @@ mod tests {
             {"id": "a7919b21", "urlPath": "/xtask-verify/c2", "eventType": 2, "eventName": "xtask-verify-c2", "hasData": true},
             {"id": "0992090f", "urlPath": "/xtask-verify/c2", "eventType": 1, "eventName": null, "hasData": false},
         ], "count": 2, "page": 1, "pageSize": 20});
-        let event =
-            |name: Option<&str>| Event { url_path: "/xtask-verify/c2".to_owned(), event_name: name.map(str::to_owned) };
-        assert_eq!(parse_events(&body).unwrap(), [event(Some("xtask-verify-c2")), event(None)]);
+        let event = |name: Option<&str>| Event {
+            url_path: "/xtask-verify/c2".to_owned(),
+            event_name: name.map(str::to_owned),
+        };
+        assert_eq!(
+            parse_events(&body).unwrap(),
+            [event(Some("xtask-verify-c2")), event(None)]
+        );
         assert!(parse_events(&json!({"error": {}})).is_err());
     }
 

@@ -35,9 +35,16 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Backup) -> anyhow:
     let config = docker.config()?;
     let stores = Stores::find(docker, &lock, &config)?;
     if !stores.exist()? {
-        bail!("the project {} has no data yet, so there is nothing to save", config.name);
+        bail!(
+            "the project {} has no data yet, so there is nothing to save",
+            config.name
+        );
     }
-    let wanted = Wanted { folder: &folder, verify: !options.no_verify, with_env: options.with_env };
+    let wanted = Wanted {
+        folder: &folder,
+        verify: !options.no_verify,
+        with_env: options.with_env,
+    };
     let path = make(project, &stores, &wanted)?;
     if let Some(keep) = options.keep {
         remove_older(project, &config.name, &folder, keep)?;
@@ -59,7 +66,8 @@ pub struct Wanted<'a> {
 pub fn make(project: &Project, stores: &Stores, wanted: &Wanted) -> anyhow::Result<PathBuf> {
     let config = stores.config;
     let was_started = stores.ensure_running()?;
-    let versions = APPLICATIONS.map(|(service, owner)| (service, owner, stores.start_version(owner)));
+    let versions =
+        APPLICATIONS.map(|(service, owner)| (service, owner, stores.start_version(owner)));
     let draft = host::begin_draft(wanted.folder, &format!(".{}-backup-", config.name))?;
     let mut archive = Archive::write_to(draft.file().try_clone().context("writing the backup")?);
 
@@ -79,19 +87,33 @@ pub fn make(project: &Project, stores: &Stores, wanted: &Wanted) -> anyhow::Resu
         archive.add(ENV, &mut text.as_bytes())?;
     }
     if wanted.verify {
-        let found = stores.rehearse(&mut archive).context("the backup cannot be restored; nothing was kept")?;
-        check(&databases, &found).context("the backup is not good; nothing was kept (`--no-verify` keeps it)")?;
+        let found = stores
+            .rehearse(&mut archive)
+            .context("the backup cannot be restored; nothing was kept")?;
+        check(&databases, &found)
+            .context("the backup is not good; nothing was kept (`--no-verify` keeps it)")?;
     }
     if was_started {
         stores.stop(&["postgres", "redis"])?;
     }
 
-    let images = stores.docker.images(config.services.values().map(|service| service.image.as_str()))?;
+    let images = stores.docker.images(
+        config
+            .services
+            .values()
+            .map(|service| service.image.as_str()),
+    )?;
     let mut applications = BTreeMap::new();
     for (service, owner, version) in versions {
-        let image = config.services.get(owner).map_or("", |service| &service.image).to_owned();
+        let image = config
+            .services
+            .get(owner)
+            .map_or("", |service| &service.image)
+            .to_owned();
         // An image that is not here any more tells no version.
-        let known = version.and_then(|running| running.finish()).map(|text| backup::parse_known(&text));
+        let known = version
+            .and_then(|running| running.finish())
+            .map(|text| backup::parse_known(&text));
         applications.insert(
             service.to_owned(),
             Application {
@@ -103,7 +125,11 @@ pub fn make(project: &Project, stores: &Stores, wanted: &Wanted) -> anyhow::Resu
     }
     let mut now = host::now();
     // Two in one second.
-    while wanted.folder.join(backup::file_name(&config.name, now)).exists() {
+    while wanted
+        .folder
+        .join(backup::file_name(&config.name, now))
+        .exists()
+    {
         now += 1;
     }
     let manifest = Manifest {
@@ -119,10 +145,22 @@ pub fn make(project: &Project, stores: &Stores, wanted: &Wanted) -> anyhow::Resu
     };
     archive.finish(&manifest)?;
     let path = wanted.folder.join(&manifest.name);
-    let named = draft.file().sync_all().and_then(|()| draft.publish(&path)).and_then(|()| sync_folder(wanted.folder));
+    let named = draft
+        .file()
+        .sync_all()
+        .and_then(|()| draft.publish(&path))
+        .and_then(|()| sync_folder(wanted.folder));
     named.with_context(|| format!("writing {}", path.display()))?;
-    let state = if wanted.verify { "saved, restored once and counted" } else { "saved, not verified" };
-    say!("{state}: {} rows, {}", manifest.rows(), render_bytes(host::size(&path)?));
+    let state = if wanted.verify {
+        "saved, restored once and counted"
+    } else {
+        "saved, not verified"
+    };
+    say!(
+        "{state}: {} rows, {}",
+        manifest.rows(),
+        render_bytes(host::size(&path)?)
+    );
     if !wanted.with_env {
         say!("the secrets of .env are not in it; keep a copy of .env elsewhere, or use --with-env");
     }
@@ -134,9 +172,14 @@ pub const APPLICATIONS: [(&str, &str); 2] = [("umami", "umami"), ("glitchtip", "
 
 /// # Errors
 /// The first table that is not what it was.
-pub fn check(saved: &BTreeMap<String, Database>, found: &BTreeMap<String, Database>) -> anyhow::Result<()> {
+pub fn check(
+    saved: &BTreeMap<String, Database>,
+    found: &BTreeMap<String, Database>,
+) -> anyhow::Result<()> {
     for (service, saved) in saved {
-        let found = found.get(service).with_context(|| format!("the database of {service} did not come back"))?;
+        let found = found
+            .get(service)
+            .with_context(|| format!("the database of {service} did not come back"))?;
         if let Some(difference) = backup::difference(saved, found) {
             bail!("{service}: {difference}");
         }
@@ -153,22 +196,49 @@ fn find(folder: &Path, project: &str) -> anyhow::Result<Vec<(PathBuf, anyhow::Re
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).with_context(doing)? {
         let entry = entry.with_context(doing)?;
-        if entry.file_name().to_str().is_some_and(|name| backup::is_file_name(project, name)) {
+        if entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| backup::is_file_name(project, name))
+        {
             paths.push(entry.path());
         }
     }
     paths.sort_by(|a, b| b.cmp(a));
-    Ok(paths.into_iter().map(|path| (path.clone(), archive::open(&path).map(|(_, manifest)| manifest))).collect())
+    Ok(paths
+        .into_iter()
+        .map(|path| {
+            (
+                path.clone(),
+                archive::open(&path).map(|(_, manifest)| manifest),
+            )
+        })
+        .collect())
 }
 
 fn list(project: &Project, name: &str, folder: &Path) -> anyhow::Result<Outcome> {
     let found = find(folder, name)?;
     if found.is_empty() {
-        say!("no backups of the project {name} in {}", project.display(folder));
+        say!(
+            "no backups of the project {name} in {}",
+            project.display(folder)
+        );
         return Ok(Outcome::Done);
     }
-    let mut rows =
-        vec![["MADE", "SIZE", "ROWS", "STATE", "UMAMI", "GLITCHTIP", "POSTGRES", "FILE"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        [
+            "MADE",
+            "SIZE",
+            "ROWS",
+            "STATE",
+            "UMAMI",
+            "GLITCHTIP",
+            "POSTGRES",
+            "FILE",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
     for (path, manifest) in &found {
         let size = render_bytes(host::size(path)?);
         let file = project.display(path);
@@ -176,24 +246,36 @@ fn list(project: &Project, name: &str, folder: &Path) -> anyhow::Result<Outcome>
             Ok(manifest) => {
                 let version = |service: &str| {
                     let application = manifest.applications.get(service);
-                    application.and_then(|application| application.version.clone()).unwrap_or_else(|| "-".to_owned())
+                    application
+                        .and_then(|application| application.version.clone())
+                        .unwrap_or_else(|| "-".to_owned())
                 };
                 vec![
                     manifest.made_at.clone(),
                     size,
                     manifest.rows().to_string(),
-                    if manifest.verified { "verified" } else { "not verified" }.to_owned(),
+                    if manifest.verified {
+                        "verified"
+                    } else {
+                        "not verified"
+                    }
+                    .to_owned(),
                     version("umami"),
                     version("glitchtip"),
                     manifest.postgres.clone(),
                     file,
                 ]
             }
-            Err(_) => ["-", &size, "-", "no backup", "-", "-", "-", &file].map(str::to_owned).to_vec(),
+            Err(_) => ["-", &size, "-", "no backup", "-", "-", "-", &file]
+                .map(str::to_owned)
+                .to_vec(),
         });
     }
     terminal::print(&render_table(&rows))?;
-    for (path, error) in found.iter().filter_map(|(path, manifest)| Some((path, manifest.as_ref().err()?))) {
+    for (path, error) in found
+        .iter()
+        .filter_map(|(path, manifest)| Some((path, manifest.as_ref().err()?)))
+    {
         say!("{}: {error:#}", project.display(path));
     }
     Ok(Outcome::Done)
@@ -202,8 +284,10 @@ fn list(project: &Project, name: &str, folder: &Path) -> anyhow::Result<Outcome>
 /// Deletes what is older than the newest `keep` backups, except the newest verified one and what is none.
 fn remove_older(project: &Project, name: &str, folder: &Path, keep: u64) -> anyhow::Result<()> {
     let found = find(folder, name)?;
-    let backups: Vec<(&PathBuf, &Manifest)> =
-        found.iter().filter_map(|(path, manifest)| Some((path, manifest.as_ref().ok()?))).collect();
+    let backups: Vec<(&PathBuf, &Manifest)> = found
+        .iter()
+        .filter_map(|(path, manifest)| Some((path, manifest.as_ref().ok()?)))
+        .collect();
     let newest_verified = backups.iter().position(|(_, manifest)| manifest.verified);
     for (position, (path, _)) in backups.iter().enumerate().skip(usize::try_from(keep)?) {
         if Some(position) != newest_verified {

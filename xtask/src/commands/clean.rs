@@ -22,7 +22,9 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::
     doctor::ensure_ours(project, docker, &config)?;
     let found = Found::look(docker, &config)?;
     for volume in &found.kept {
-        say!("the volume {volume} stays: the configuration does not name it; `docker volume rm {volume}` deletes it");
+        say!(
+            "the volume {volume} stays: the configuration does not name it; `docker volume rm {volume}` deletes it"
+        );
     }
     if found.is_empty() {
         say!("there is nothing to delete in the project {}", config.name);
@@ -39,7 +41,10 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::
     for (volume, size) in &found.volumes {
         say!("  volume     {volume}  {size}");
     }
-    say!("{} and the backups are kept", project.display(&project.env_file()));
+    say!(
+        "{} and the backups are kept",
+        project.display(&project.env_file())
+    );
     if !options.yes && !terminal::ask("Delete all of this, for good?")? {
         say!("nothing was deleted");
         return Ok(Outcome::NotDone);
@@ -49,12 +54,26 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::
         save(project, docker, &lock)
             .context("nothing was deleted, since a backup failed (`--no-backup` makes none)")?;
     }
-    docker.start_change(docker.compose().args(["down", "--volumes", "--remove-orphans"]), &lock)?.finish()?;
+    docker
+        .start_change(
+            docker
+                .compose()
+                .args(["down", "--volumes", "--remove-orphans"]),
+            &lock,
+        )?
+        .finish()?;
     let left = Found::look(docker, &config)?;
     if !left.is_empty() {
-        bail!("still there: {}; see who uses it with `docker ps --all`", left.names().join(", "));
+        bail!(
+            "still there: {}; see who uses it with `docker ps --all`",
+            left.names().join(", ")
+        );
     }
-    say!("deleted {} containers and {} volumes", found.containers.len(), found.volumes.len());
+    say!(
+        "deleted {} containers and {} volumes",
+        found.containers.len(),
+        found.volumes.len()
+    );
     Ok(Outcome::Done)
 }
 
@@ -64,9 +83,16 @@ fn save(project: &Project, docker: &Docker, lock: &Lock) -> anyhow::Result<()> {
     let config = docker.config()?;
     let stores = Stores::find(docker, lock, &config)?;
     if stores.exist()? {
-        let wanted = Wanted { folder: &project.backups(), verify: true, with_env: false };
+        let wanted = Wanted {
+            folder: &project.backups(),
+            verify: true,
+            with_env: false,
+        };
         let path = backup::make(project, &stores, &wanted)?;
-        say!("what is deleted is in {}; `cargo xtask restore` brings it back", project.display(&path));
+        say!(
+            "what is deleted is in {}; `cargo xtask restore` brings it back",
+            project.display(&path)
+        );
     }
     Ok(())
 }
@@ -89,13 +115,26 @@ impl Found {
         let volumes = docker.start_names(&["volume", "ls"], "{{.Name}}", project)?;
         let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
         let is_named = |volume: &String| config.volumes.values().any(|known| known.name == *volume);
-        let (volumes, kept): (Vec<_>, Vec<_>) = lines(volumes.finish()?).into_iter().partition(is_named);
-        let sizes = if volumes.is_empty() { BTreeMap::new() } else { docker.volume_sizes()? };
-        let size = |name: &String| sizes.get(name).cloned().unwrap_or_else(|| "size unknown".to_owned());
+        let (volumes, kept): (Vec<_>, Vec<_>) =
+            lines(volumes.finish()?).into_iter().partition(is_named);
+        let sizes = if volumes.is_empty() {
+            BTreeMap::new()
+        } else {
+            docker.volume_sizes()?
+        };
+        let size = |name: &String| {
+            sizes
+                .get(name)
+                .cloned()
+                .unwrap_or_else(|| "size unknown".to_owned())
+        };
         Ok(Found {
             containers: lines(containers.finish()?),
             networks: lines(networks.finish()?),
-            volumes: volumes.into_iter().map(|name| (name.clone(), size(&name))).collect(),
+            volumes: volumes
+                .into_iter()
+                .map(|name| (name.clone(), size(&name)))
+                .collect(),
             kept,
         })
     }
@@ -106,6 +145,11 @@ impl Found {
 
     fn names(&self) -> Vec<&str> {
         let volumes = self.volumes.keys();
-        self.containers.iter().chain(&self.networks).chain(volumes).map(String::as_str).collect()
+        self.containers
+            .iter()
+            .chain(&self.networks)
+            .chain(volumes)
+            .map(String::as_str)
+            .collect()
     }
 }

@@ -19,25 +19,37 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 pub fn run(project: &Project, docker: &Docker, options: &cli::Connect) -> anyhow::Result<Outcome> {
     let config = docker.config()?;
-    let umami = Umami { url: config.endpoint("umami")? };
-    let glitchtip =
-        GlitchTip { url: config.endpoint("glitchtip-web")?, token: project.setting("GLITCHTIP_API_TOKEN")? };
-    let answers = umami.check_answers().and_then(|()| glitchtip.check_answers());
+    let umami = Umami {
+        url: config.endpoint("umami")?,
+    };
+    let glitchtip = GlitchTip {
+        url: config.endpoint("glitchtip-web")?,
+        token: project.setting("GLITCHTIP_API_TOKEN")?,
+    };
+    let answers = umami
+        .check_answers()
+        .and_then(|()| glitchtip.check_answers());
     answers.map_err(|error| anyhow!("{error:#}; start the stack with `cargo xtask up`"))?;
 
     let website_id = project.setting("UMAMI_WEBSITE_ID")?;
     let projects = glitchtip.projects()?;
     let site = glitchtip::find_site(&projects, &project.setting("GLITCHTIP_PROJECT")?);
-    let site =
-        site.context("GlitchTip has no project for the website; `cargo xtask restart glitchtip-web` makes one")?;
+    let site = site.context(
+        "GlitchTip has no project for the website; `cargo xtask restart glitchtip-web` makes one",
+    )?;
     let dsn = glitchtip.dsn(site)?;
 
     let port = umami.url.rsplit(':').next().unwrap_or_default();
     let public = format!("http://{}:{port}", project.setting("UMAMI_HOSTNAME")?);
     let umami_url = choose_url(public, &umami.url, |url| Umami { url }.check_answers());
     let token = &glitchtip.token;
-    let glitchtip_url =
-        choose_url(dsn.url.clone(), &glitchtip.url, |url| GlitchTip { url, token: token.clone() }.check_answers());
+    let glitchtip_url = choose_url(dsn.url.clone(), &glitchtip.url, |url| {
+        GlitchTip {
+            url,
+            token: token.clone(),
+        }
+        .check_answers()
+    });
     let connection = Connection {
         umami: connection::Umami::new(umami_url, website_id),
         glitchtip: connection::GlitchTip {
@@ -58,9 +70,17 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Connect) -> anyhow
 /// others to judge: it means a proxy in front.
 fn choose_url(public: String, local: &str, check: impl Fn(String) -> anyhow::Result<()>) -> String {
     let host = public.split_once("://").map_or(&*public, |(_, host)| host);
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).to_owned();
-    if host::resolve([name.clone()].into_iter(), PATIENCE).concat().is_empty() {
-        say!("{name} does not resolve here, so this names {local}; `cargo xtask hosts` makes it resolve");
+    let name = host
+        .rsplit_once(':')
+        .map_or(host, |(name, _)| name)
+        .to_owned();
+    if host::resolve([name.clone()].into_iter(), PATIENCE)
+        .concat()
+        .is_empty()
+    {
+        say!(
+            "{name} does not resolve here, so this names {local}; `cargo xtask hosts` makes it resolve"
+        );
         return local.to_owned();
     }
     if !public.starts_with("https:") && check(public.clone()).is_err() {

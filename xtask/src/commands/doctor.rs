@@ -49,7 +49,11 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Doctor) -> anyhow::R
             say!("`cargo xtask doctor --fix` offers to mend the engine");
         }
     }
-    Ok(if well { Outcome::Done } else { Outcome::NotDone })
+    Ok(if well {
+        Outcome::Done
+    } else {
+        Outcome::NotDone
+    })
 }
 
 /// Looks at everything; what keeps the engine from being used comes back apart.
@@ -59,12 +63,23 @@ fn examine(project: &Project, verbose: bool) -> anyhow::Result<(Vec<Finding>, Op
     let docker = match Docker::new(project, verbose) {
         Ok(docker) => docker,
         Err(error) => {
-            findings.push(Finding::stops(".env", format!("{error:#}"), "mend that line; the rest was not looked at"));
+            findings.push(Finding::stops(
+                ".env",
+                format!("{error:#}"),
+                "mend that line; the rest was not looked at",
+            ));
             return Ok((findings, None));
         }
     };
     if let Err(error) = docker.check_engine() {
-        findings.insert(0, Finding::stops("engine", format!("{error:#}"), "the stack was not looked at"));
+        findings.insert(
+            0,
+            Finding::stops(
+                "engine",
+                format!("{error:#}"),
+                "the stack was not looked at",
+            ),
+        );
         return Ok((findings, error.downcast().ok()));
     }
     let info = docker.info()?;
@@ -73,7 +88,8 @@ fn examine(project: &Project, verbose: bool) -> anyhow::Result<(Vec<Finding>, Op
     let config = match docker.config() {
         Ok(config) => config,
         Err(error) => {
-            let remedy = "`cargo xtask setup` makes what is missing in .env; an override may have an error";
+            let remedy =
+                "`cargo xtask setup` makes what is missing in .env; an override may have an error";
             findings.push(Finding::stops("compose", format!("{error:#}"), remedy));
             return Ok((findings, None));
         }
@@ -81,7 +97,10 @@ fn examine(project: &Project, verbose: bool) -> anyhow::Result<(Vec<Finding>, Op
     let engine = docker.everything()?;
     let foreign = check_ours(project, &engine, &config);
     if foreign.is_empty() {
-        findings.push(Finding::good("names", format!("nothing else has those of the project {}", config.name)));
+        findings.push(Finding::good(
+            "names",
+            format!("nothing else has those of the project {}", config.name),
+        ));
     }
     findings.extend(foreign);
     findings.extend(check_ports(&docker, &engine, &config));
@@ -90,15 +109,20 @@ fn examine(project: &Project, verbose: bool) -> anyhow::Result<(Vec<Finding>, Op
     findings.extend(check_images(&docker, &config, &info)?);
 
     let postgres = config.services.get("postgres");
-    let volume = config.volumes.get("postgres_data").map(|volume| volume.name.as_str());
+    let volume = config
+        .volumes
+        .get("postgres_data")
+        .map(|volume| volume.name.as_str());
     let volume = volume.filter(|volume| engine.volumes.iter().any(|it| it.name == *volume));
     let probe = postgres.and_then(|postgres| docker.probe(&postgres.image, volume));
     findings.extend(doctor::check_resources(&info, &config, probe.as_ref()));
     if let (Some(probe), Some(postgres)) = (&probe, postgres) {
         findings.push(probe.check(&postgres.image));
     }
-    if let Some(running) =
-        docker.containers(&config.name)?.get("postgres").filter(|container| container.state.status == "running")
+    if let Some(running) = docker
+        .containers(&config.name)?
+        .get("postgres")
+        .filter(|container| container.state.status == "running")
     {
         findings.extend(check_logins(project, &docker, &running.id)?);
     }
@@ -124,13 +148,21 @@ fn check_engine(project: &Project, info: &Info, compose: &str) -> Finding {
 }
 
 fn check_images(docker: &Docker, config: &Config, info: &Info) -> anyhow::Result<Vec<Finding>> {
-    let names = || config.services.values().map(|service| service.image.as_str());
+    let names = || {
+        config
+            .services
+            .values()
+            .map(|service| service.image.as_str())
+    };
     let images = docker.inspect_images(names())?;
     let missing: BTreeSet<&str> = names().filter(|name| !images.contains_key(*name)).collect();
     let mut findings = Vec::new();
     for (name, image) in &images {
         if image.architecture != info.image_architecture() {
-            let finding = format!("{name} is made for {}, the engine for {}", image.architecture, info.architecture);
+            let finding = format!(
+                "{name} is made for {}, the engine for {}",
+                image.architecture, info.architecture
+            );
             findings.push(Finding::stops(
                 "images",
                 finding,
@@ -142,7 +174,10 @@ fn check_images(docker: &Docker, config: &Config, info: &Info) -> anyhow::Result
         true => Finding::good("images", format!("all {} are there", images.len())),
         false => {
             let missing: Vec<&str> = missing.into_iter().collect();
-            Finding::good("images", format!("`cargo xtask up` will pull {}", missing.join(", ")))
+            Finding::good(
+                "images",
+                format!("`cargo xtask up` will pull {}", missing.join(", ")),
+            )
         }
     });
     Ok(findings)
@@ -153,18 +188,30 @@ fn check_env_file(project: &Project) -> anyhow::Result<Vec<Finding>> {
     let path = project.env_file();
     let name = project.display(&path);
     let Some(text) = host::read_text(&path)? else {
-        return Ok(vec![Finding::warning(".env", format!("there is no {name} yet"), "`cargo xtask setup` makes it")]);
+        return Ok(vec![Finding::warning(
+            ".env",
+            format!("there is no {name} yet"),
+            "`cargo xtask setup` makes it",
+        )]);
     };
     let mut findings = Vec::new();
     if host::is_private(&path)? {
         findings.push(Finding::good(".env", "readable for you alone"));
     } else {
-        findings.push(Finding::warning(".env", "readable for others", format!("`chmod 600 {name}`")));
+        findings.push(Finding::warning(
+            ".env",
+            "readable for others",
+            format!("`chmod 600 {name}`"),
+        ));
     }
     match host::git_state(project.root(), &path) {
         Some(GitState::Committed) => {
             let remedy = format!("`git rm --cached {name}`, and change every secret in it");
-            findings.push(Finding::warning(".env", "is committed to Git, with its secrets", remedy));
+            findings.push(Finding::warning(
+                ".env",
+                "is committed to Git, with its secrets",
+                remedy,
+            ));
         }
         Some(GitState::NotIgnored) => {
             let remedy = "`git checkout -- .gitignore deploy/analytics/.gitignore`";
@@ -174,28 +221,50 @@ fn check_env_file(project: &Project) -> anyhow::Result<Vec<Finding>> {
         None => {}
     }
     // A file that cannot be parsed is reported by whoever needs it.
-    let Ok(assignments) = env::parse(&text) else { return Ok(findings) };
+    let Ok(assignments) = env::parse(&text) else {
+        return Ok(findings);
+    };
     let template = host::read_text(&project.env_template())?.unwrap_or_default();
     let wanted = env::parse(&template).with_context(|| project.display(&project.env_template()))?;
-    let lacks = |want: &&Assignment| assignments.iter().all(|assignment| assignment.key != want.key);
-    let missing: Vec<&str> = wanted.iter().filter(lacks).map(|want| want.key.as_str()).collect();
+    let lacks = |want: &&Assignment| {
+        assignments
+            .iter()
+            .all(|assignment| assignment.key != want.key)
+    };
+    let missing: Vec<&str> = wanted
+        .iter()
+        .filter(lacks)
+        .map(|want| want.key.as_str())
+        .collect();
     if !missing.is_empty() {
         let finding = format!("lacks {}", missing.join(", "));
-        findings.push(Finding::warning(".env", finding, "`cargo xtask setup` adds them"));
+        findings.push(Finding::warning(
+            ".env",
+            finding,
+            "`cargo xtask setup` adds them",
+        ));
     }
     for assignment in &assignments {
         let is_reference = assignment.interpolates && assignment.value.contains('$');
         let read = dotenvy::from_read_iter(assignment.written(&text).as_bytes()).next();
-        let is_same = read.is_some_and(|read| read.is_ok_and(|(_, value)| value == assignment.value));
+        let is_same =
+            read.is_some_and(|read| read.is_ok_and(|(_, value)| value == assignment.value));
         if !is_same && !is_reference {
-            let finding = format!("line {}: Compose and dotenv read {} differently", assignment.line, assignment.key);
+            let finding = format!(
+                "line {}: Compose and dotenv read {} differently",
+                assignment.line, assignment.key
+            );
             let remedy = "fine for this stack; for other readers put the value in single quotes";
             findings.push(Finding::warning(".env", finding, remedy));
         }
-        let exported = std::env::var(&assignment.key).ok().filter(|exported| *exported != assignment.value);
+        let exported = std::env::var(&assignment.key)
+            .ok()
+            .filter(|exported| *exported != assignment.value);
         if exported.is_some() {
-            let finding =
-                format!("your shell exports another {}, which plain `docker compose` prefers", assignment.key);
+            let finding = format!(
+                "your shell exports another {}, which plain `docker compose` prefers",
+                assignment.key
+            );
             findings.push(Finding::warning(
                 ".env",
                 finding,
@@ -213,17 +282,27 @@ fn check_hosts(project: &Project) -> Finding {
             let away: Vec<String> = away.map(|check| check.hostname.to_string()).collect();
             match away.is_empty() {
                 true => Finding::good("hosts", "the hostnames of .env lead here"),
-                false => {
-                    Finding::warning("hosts", format!("{} does not lead here", away.join(", ")), "`cargo xtask hosts`")
-                }
+                false => Finding::warning(
+                    "hosts",
+                    format!("{} does not lead here", away.join(", ")),
+                    "`cargo xtask hosts`",
+                ),
             }
         }
-        Err(error) => Finding::warning("hosts", format!("{error:#}"), "`cargo xtask hosts --check` says more"),
+        Err(error) => Finding::warning(
+            "hosts",
+            format!("{error:#}"),
+            "`cargo xtask hosts --check` says more",
+        ),
     }
 }
 
 /// Whether the passwords of `.env` open PostgreSQL.
-fn check_logins(project: &Project, docker: &Docker, container: &str) -> anyhow::Result<Vec<Finding>> {
+fn check_logins(
+    project: &Project,
+    docker: &Docker,
+    container: &str,
+) -> anyhow::Result<Vec<Finding>> {
     let text = host::read_text(&project.env_file())?.unwrap_or_default();
     let template = host::read_text(&project.env_template())?.unwrap_or_default();
     let value = |key: &str| -> anyhow::Result<String> {
@@ -231,14 +310,24 @@ fn check_logins(project: &Project, docker: &Docker, container: &str) -> anyhow::
         Ok(value.or(env::value_of(&template, key)?).unwrap_or_default())
     };
     let login = |role: &str, database: &str, password: &str| -> anyhow::Result<Login> {
-        Ok(Login { role: role.to_owned(), database: value(database)?, password: value(password)? })
+        Ok(Login {
+            role: role.to_owned(),
+            database: value(database)?,
+            password: value(password)?,
+        })
     };
     let logins = [
         login(&value("POSTGRES_USER")?, "POSTGRES_DB", "POSTGRES_PASSWORD")?,
         login("umami", "UMAMI_DATABASE", "UMAMI_DATABASE_PASSWORD")?,
-        login("glitchtip", "GLITCHTIP_DATABASE", "GLITCHTIP_DATABASE_PASSWORD")?,
+        login(
+            "glitchtip",
+            "GLITCHTIP_DATABASE",
+            "GLITCHTIP_DATABASE_PASSWORD",
+        )?,
     ];
-    let running = logins.iter().map(|login| docker.start_login(login, container));
+    let running = logins
+        .iter()
+        .map(|login| docker.start_login(login, container));
     let running: Vec<_> = running.collect::<anyhow::Result<_>>()?;
     let refused: Vec<&str> = logins
         .iter()
@@ -249,14 +338,22 @@ fn check_logins(project: &Project, docker: &Docker, container: &str) -> anyhow::
         true => Finding::good("passwords", "PostgreSQL takes all three of .env"),
         false => Finding::warning(
             "passwords",
-            format!("PostgreSQL does not let {} in with what .env says", refused.join(", ")),
+            format!(
+                "PostgreSQL does not let {} in with what .env says",
+                refused.join(", ")
+            ),
             "`cargo xtask restart` sets the passwords to what .env says",
         ),
     }])
 }
 
 /// Offers each remedy that we can run; returns whether one was.
-fn offer_fixes(project: &Project, trouble: Option<&Trouble>, verbose: bool, yes: bool) -> anyhow::Result<bool> {
+fn offer_fixes(
+    project: &Project,
+    trouble: Option<&Trouble>,
+    verbose: bool,
+    yes: bool,
+) -> anyhow::Result<bool> {
     let mut has_run = false;
     let path = project.env_file();
     if path.exists() && !host::is_private(&path)? {
@@ -266,7 +363,9 @@ fn offer_fixes(project: &Project, trouble: Option<&Trouble>, verbose: bool, yes:
             has_run = true;
         }
     }
-    let Some(trouble) = trouble else { return Ok(has_run) };
+    let Some(trouble) = trouble else {
+        return Ok(has_run);
+    };
     if system().steps(trouble.kind).is_none() {
         say!("nothing that can be run from here mends the engine; see below");
     }
@@ -278,10 +377,16 @@ fn offer_fixes(project: &Project, trouble: Option<&Trouble>, verbose: bool, yes:
 /// # Errors
 /// When a step fails; the next ones are not run then.
 pub fn fix_engine(docker: &Docker, trouble: &Trouble, yes: bool) -> anyhow::Result<bool> {
-    let Some(steps) = system().steps(trouble.kind) else { return Ok(false) };
+    let Some(steps) = system().steps(trouble.kind) else {
+        return Ok(false);
+    };
     say!("{trouble}");
     for step in &steps {
-        let sudo = if step.is_elevated && !host::is_root() { "sudo " } else { "" };
+        let sudo = if step.is_elevated && !host::is_root() {
+            "sudo "
+        } else {
+            ""
+        };
         if !yes && !terminal::ask(&format!("Run `{sudo}{}`?", step.command))? {
             return Ok(false);
         }
@@ -304,8 +409,12 @@ pub fn fix_engine(docker: &Docker, trouble: &Trouble, yes: bool) -> anyhow::Resu
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn system() -> System<'static> {
-    static RELEASE: LazyLock<String> =
-        LazyLock::new(|| host::read_text(Path::new("/etc/os-release")).ok().flatten().unwrap_or_default());
+    static RELEASE: LazyLock<String> = LazyLock::new(|| {
+        host::read_text(Path::new("/etc/os-release"))
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+    });
     static USER: LazyLock<String> = LazyLock::new(|| std::env::var("USER").unwrap_or_default());
     System {
         os: std::env::consts::OS,
@@ -330,7 +439,11 @@ pub fn preflight(project: &Project, docker: &Docker, config: &Config) -> anyhow:
     for finding in &findings {
         say!("{}", render(finding).trim_end());
     }
-    match findings.iter().filter(|finding| finding.level == Level::Stops).count() {
+    match findings
+        .iter()
+        .filter(|finding| finding.level == Level::Stops)
+        .count()
+    {
         0 => Ok(()),
         1 => bail!("nothing was started, for the reason above"),
         count => bail!("nothing was started, for the {count} reasons above"),
@@ -339,7 +452,10 @@ pub fn preflight(project: &Project, docker: &Docker, config: &Config) -> anyhow:
 
 /// Stops a command that would touch the stack of another checkout.
 pub fn ensure_ours(project: &Project, docker: &Docker, config: &Config) -> anyhow::Result<()> {
-    match docker.everything()?.other_checkout(&config.name, |folder| is_other_checkout(project, folder)) {
+    match docker
+        .everything()?
+        .other_checkout(&config.name, |folder| is_other_checkout(project, folder))
+    {
         Some(finding) => bail!("{}; {}", finding.finding, finding.remedy),
         None => Ok(()),
     }
@@ -365,7 +481,12 @@ fn render(finding: &Finding) -> String {
         Level::Warning => (terminal::BOLD, "warning"),
         Level::Stops => (terminal::RED, "stops"),
     };
-    let line = format!("{style}{word:7}{} {}: {}\n", terminal::RESET, finding.check, finding.finding);
+    let line = format!(
+        "{style}{word:7}{} {}: {}\n",
+        terminal::RESET,
+        finding.check,
+        finding.finding
+    );
     match finding.remedy.as_str() {
         "" => line,
         remedy => format!("{line}        remedy: {remedy}\n"),
@@ -387,15 +508,25 @@ fn check_ours(project: &Project, engine: &Engine, config: &Config) -> Vec<Findin
 
 fn check_ports(docker: &Docker, engine: &Engine, config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let published = config.services.iter().flat_map(|(name, it)| it.ports.iter().map(move |port| (name, port)));
+    let published = config
+        .services
+        .iter()
+        .flat_map(|(name, it)| it.ports.iter().map(move |port| (name, port)));
     for (service, published) in published {
-        let Ok(port) = published.published.parse::<u16>() else { continue };
+        let Ok(port) = published.published.parse::<u16>() else {
+            continue;
+        };
         // Looked up for those that are taken alone: it takes Compose a fifth of a second.
         let moved = || match docker.variables().remove(service) {
             Some(variables) if !variables.port.is_empty() => {
-                format!("or set {} in deploy/analytics/.env to a free port", variables.port)
+                format!(
+                    "or set {} in deploy/analytics/.env to a free port",
+                    variables.port
+                )
             }
-            _ => "or publish another port in deploy/analytics/docker-compose.override.yml".to_owned(),
+            _ => {
+                "or publish another port in deploy/analytics/docker-compose.override.yml".to_owned()
+            }
         };
         findings.push(match engine.port_owner(port, &config.name) {
             Some(Ok(())) => Finding::good("ports", format!("{port} is ours")),
@@ -436,7 +567,11 @@ fn check_ports(docker: &Docker, engine: &Engine, config: &Config) -> Vec<Finding
 
 /// The files of the checkout that containers read, none of which runs as the checkout's owner.
 fn check_mounts(project: &Project, config: &Config) -> Vec<Finding> {
-    let mounts = config.services.values().flat_map(|service| &service.volumes).filter(|mount| mount.kind == "bind");
+    let mounts = config
+        .services
+        .values()
+        .flat_map(|service| &service.volumes)
+        .filter(|mount| mount.kind == "bind");
     let sources: BTreeSet<&Path> = mounts.map(|mount| Path::new(&mount.source)).collect();
     let judge = |path: &Path| {
         let name = project.display(path);
@@ -447,15 +582,31 @@ fn check_mounts(project: &Project, config: &Config) -> Vec<Finding> {
                 format!("{name} is readable for you alone, and the containers run as other users"),
                 format!("`chmod a+r {name}`"),
             )),
-            None => Some(Finding::stops("files", format!("{name} is missing"), format!("`git checkout -- {name}`"))),
+            None => Some(Finding::stops(
+                "files",
+                format!("{name} is missing"),
+                format!("`git checkout -- {name}`"),
+            )),
         }
     };
-    sources.into_iter().filter(|path| path.starts_with(project.root())).filter_map(judge).collect()
+    sources
+        .into_iter()
+        .filter(|path| path.starts_with(project.root()))
+        .filter_map(judge)
+        .collect()
 }
 
 fn check_values(project: &Project, config: &Config) -> anyhow::Result<Vec<Finding>> {
     let template = host::read_text(&project.env_template())?.unwrap_or_default();
-    let known = env::template_variables(&template).with_context(|| project.display(&project.env_template()))?;
-    let port = config.services.get("glitchtip-web").and_then(|service| service.ports.first());
-    Ok(doctor::check_values(&project.env_assignments()?, &known, port.map_or("", |port| &port.published)))
+    let known = env::template_variables(&template)
+        .with_context(|| project.display(&project.env_template()))?;
+    let port = config
+        .services
+        .get("glitchtip-web")
+        .and_then(|service| service.ports.first());
+    Ok(doctor::check_values(
+        &project.env_assignments()?,
+        &known,
+        port.map_or("", |port| &port.published),
+    ))
 }

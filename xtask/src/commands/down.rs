@@ -16,7 +16,9 @@ pub fn run(project: &Project, docker: &Docker) -> anyhow::Result<Outcome> {
         say!("nothing runs; the data, if there is any, is where it was");
         return Ok(Outcome::Done);
     }
-    docker.start_change(docker.compose().args(["down", "--remove-orphans"]), &lock)?.finish()?;
+    docker
+        .start_change(docker.compose().args(["down", "--remove-orphans"]), &lock)?
+        .finish()?;
     say!(
         "removed {} containers; the data stays in its volumes, `cargo xtask up` starts again from there",
         containers.len()

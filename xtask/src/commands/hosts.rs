@@ -27,12 +27,20 @@ pub fn run(project: &Project, options: &Hosts) -> anyhow::Result<Outcome> {
     if options.check {
         let check = check(project, options.file.as_deref(), Duration::from_secs(3))?;
         terminal::print(&check.to_string())?;
-        return Ok(if check.leads_here() { Outcome::Done } else { Outcome::NotDone });
+        return Ok(if check.leads_here() {
+            Outcome::Done
+        } else {
+            Outcome::NotDone
+        });
     }
 
     let path = options.file.clone().unwrap_or_else(system_file);
     // A block can be taken out whatever the env file says by now.
-    let names = if options.remove { Vec::new() } else { hostnames(project)? };
+    let names = if options.remove {
+        Vec::new()
+    } else {
+        hostnames(project)?
+    };
     let target = hosts_file::resolve(&path)?;
     let before = fs::read(&target).with_context(|| format!("reading {}", path.display()))?;
     let plan = |text: &[u8]| plan(text, &names);
@@ -44,7 +52,10 @@ pub fn run(project: &Project, options: &Hosts) -> anyhow::Result<Outcome> {
         }
     };
     if target.starts_with("/nix/store") {
-        say!("NixOS makes {} from its configuration; put this there and rebuild:", path.display());
+        say!(
+            "NixOS makes {} from its configuration; put this there and rebuild:",
+            path.display()
+        );
         terminal::print(&hosts::render_nixos(&names))?;
         return Ok(Outcome::NotDone);
     }
@@ -67,7 +78,11 @@ pub fn run(project: &Project, options: &Hosts) -> anyhow::Result<Outcome> {
     }
     match names.as_slice() {
         [] => say!("our block is out of {}", path.display()),
-        names => say!("{} now maps {} to this machine", path.display(), join(names)),
+        names => say!(
+            "{} now maps {} to this machine",
+            path.display(),
+            join(names)
+        ),
     }
     Ok(Outcome::Done)
 }
@@ -75,26 +90,47 @@ pub fn run(project: &Project, options: &Hosts) -> anyhow::Result<Outcome> {
 /// The privileged step: the same checks on the file as it is by now, then the same change.
 pub fn run_as_root(options: &HostsAsRoot) -> anyhow::Result<Outcome> {
     terminal::print(elevation::STARTED)?;
-    let parse = |name: &String| Hostname::parse(name).map_err(|reason| anyhow!("{name:?} is no hostname: {reason}"));
-    let names = options.names.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
+    let parse = |name: &String| {
+        Hostname::parse(name).map_err(|reason| anyhow!("{name:?} is no hostname: {reason}"))
+    };
+    let names = options
+        .names
+        .iter()
+        .map(parse)
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let target = hosts_file::resolve(&options.file)?;
     match hosts_file::change(&target, None, |text| plan(text, &names), None)? {
         Change::NotPermitted => {
-            bail!("{} was not changed: the system does not permit it, even elevated", target.display())
+            bail!(
+                "{} was not changed: the system does not permit it, even elevated",
+                target.display()
+            )
         }
         Change::Written | Change::Unneeded => Ok(Outcome::Done),
     }
 }
 
 fn plan(text: &[u8], names: &[Hostname]) -> Result<Plan, Refusal> {
-    if names.is_empty() { hosts::without_block(text) } else { hosts::with_block(text, names) }
+    if names.is_empty() {
+        hosts::without_block(text)
+    } else {
+        hosts::with_block(text, names)
+    }
 }
 
 fn step_as_root(target: &Path, names: &[Hostname]) -> anyhow::Result<Vec<String>> {
     let program = env::current_exe().context("looking for this program's own path")?;
-    let text =
-        |path: &Path| path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()));
-    let mut command = vec![text(&program)?, "hosts-as-root".to_owned(), "--file".to_owned(), text(target)?];
+    let text = |path: &Path| {
+        path.to_str()
+            .map(str::to_owned)
+            .with_context(|| format!("{} is not UTF-8", path.display()))
+    };
+    let mut command = vec![
+        text(&program)?,
+        "hosts-as-root".to_owned(),
+        "--file".to_owned(),
+        text(target)?,
+    ];
     command.extend(names.iter().map(Hostname::to_string));
     Ok(command)
 }
@@ -121,19 +157,33 @@ pub struct HostnameCheck {
 pub fn check(project: &Project, file: Option<&Path>, patience: Duration) -> anyhow::Result<Check> {
     let path = file.map_or_else(system_file, Path::to_path_buf);
     let names = hostnames(project)?;
-    let text = fs::read(hosts_file::resolve(&path)?).with_context(|| format!("reading {}", path.display()))?;
+    let text = fs::read(hosts_file::resolve(&path)?)
+        .with_context(|| format!("reading {}", path.display()))?;
     let mappings = hosts::mappings(&text, &names).with_context(|| path.display().to_string())?;
     let answers = if file.is_none() && platform_of(&path) != Platform::Wsl {
-        host::resolve(names.iter().map(Hostname::to_string), patience).into_iter().map(Some).collect()
+        host::resolve(names.iter().map(Hostname::to_string), patience)
+            .into_iter()
+            .map(Some)
+            .collect()
     } else {
         vec![None; names.len()]
     };
-    let hostnames = names.into_iter().zip(answers).map(|(hostname, answer)| HostnameCheck {
-        mappings: mappings.iter().filter(|mapping| mapping.name == hostname).cloned().collect(),
-        hostname,
-        answer,
-    });
-    Ok(Check { hostnames: hostnames.collect(), path })
+    let hostnames = names
+        .into_iter()
+        .zip(answers)
+        .map(|(hostname, answer)| HostnameCheck {
+            mappings: mappings
+                .iter()
+                .filter(|mapping| mapping.name == hostname)
+                .cloned()
+                .collect(),
+            hostname,
+            answer,
+        });
+    Ok(Check {
+        hostnames: hostnames.collect(),
+        path,
+    })
 }
 
 /// Says that the hostnames do not lead here, if so. A slow resolver must not keep anyone waiting.
@@ -153,7 +203,12 @@ impl Check {
 impl HostnameCheck {
     /// Whether a browser that looks for this hostname reaches the stack.
     pub fn leads_here(&self) -> bool {
-        let mapped = || self.mappings.iter().map(|mapping| mapping.address).collect();
+        let mapped = || {
+            self.mappings
+                .iter()
+                .map(|mapping| mapping.address)
+                .collect()
+        };
         hosts::is_local(&self.answer.clone().unwrap_or_else(mapped))
     }
 }
@@ -161,8 +216,15 @@ impl HostnameCheck {
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         for check in &self.hostnames {
-            let verdict = if check.leads_here() { "leads here" } else { "does not lead here; run `cargo xtask hosts`" };
-            let lines = check.mappings.iter().map(|mapping| format!("{} (line {})", mapping.address, mapping.line));
+            let verdict = if check.leads_here() {
+                "leads here"
+            } else {
+                "does not lead here; run `cargo xtask hosts`"
+            };
+            let lines = check
+                .mappings
+                .iter()
+                .map(|mapping| format!("{} (line {})", mapping.address, mapping.line));
             let answer = match &check.answer {
                 None => "not asked, it does not go by this file".to_owned(),
                 Some(addresses) => or_nothing(addresses.iter().map(IpAddr::to_string)),
@@ -177,7 +239,11 @@ impl fmt::Display for Check {
 
 fn or_nothing(parts: impl Iterator<Item = String>) -> String {
     let text = parts.collect::<Vec<_>>().join(", ");
-    if text.is_empty() { "nothing".to_owned() } else { text }
+    if text.is_empty() {
+        "nothing".to_owned()
+    } else {
+        text
+    }
 }
 
 /// Why a file needs no change.
@@ -185,18 +251,30 @@ fn describe(path: &Path, names: &[Hostname], mappings: &[Mapping]) -> String {
     if names.is_empty() {
         return format!("{} has no block of ours", path.display());
     }
-    let mut lines: Vec<String> = mappings.iter().map(|mapping| mapping.line.to_string()).collect();
+    let mut lines: Vec<String> = mappings
+        .iter()
+        .map(|mapping| mapping.line.to_string())
+        .collect();
     lines.dedup();
     let remark = if mappings.iter().any(|mapping| mapping.address.is_ipv6()) {
         ""
     } else {
         " (macOS waits 5 s for .local names that have no ::1 as well)"
     };
-    format!("{} maps {} to this machine in line {}{remark}", path.display(), join(names), lines.join(", "))
+    format!(
+        "{} maps {} to this machine in line {}{remark}",
+        path.display(),
+        join(names),
+        lines.join(", ")
+    )
 }
 
 fn join(names: &[Hostname]) -> String {
-    names.iter().map(Hostname::to_string).collect::<Vec<_>>().join(" and ")
+    names
+        .iter()
+        .map(Hostname::to_string)
+        .collect::<Vec<_>>()
+        .join(" and ")
 }
 
 /// The hostnames of `.env`, or of its template while there is none.
@@ -206,24 +284,39 @@ fn hostnames(project: &Project) -> anyhow::Result<Vec<Hostname>> {
         Some(text) => text,
         None => {
             path = project.env_template();
-            host::read_text(&path)?.with_context(|| format!("there is no {}", project.display(&path)))?
+            host::read_text(&path)?
+                .with_context(|| format!("there is no {}", project.display(&path)))?
         }
     };
     let value = |key| {
         let value = env_file::value_of(&text, key).with_context(|| project.display(&path))?;
-        value.with_context(|| format!("{} has no {key}; run `cargo xtask setup`", project.display(&path)))
+        value.with_context(|| {
+            format!(
+                "{} has no {key}; run `cargo xtask setup`",
+                project.display(&path)
+            )
+        })
     };
-    hosts::hostnames_from_env(&value("UMAMI_HOSTNAME")?, &value("GLITCHTIP_DOMAIN")?).map_err(|error| {
-        let assignments = env_file::parse(&text).unwrap_or_default();
-        let line = assignments.iter().rfind(|a| a.key == error.variable).map_or(0, |a| a.line);
-        anyhow::Error::from(error).context(format!("{}, line {line}", project.display(&path)))
-    })
+    hosts::hostnames_from_env(&value("UMAMI_HOSTNAME")?, &value("GLITCHTIP_DOMAIN")?).map_err(
+        |error| {
+            let assignments = env_file::parse(&text).unwrap_or_default();
+            let line = assignments
+                .iter()
+                .rfind(|a| a.key == error.variable)
+                .map_or(0, |a| a.line);
+            anyhow::Error::from(error).context(format!("{}, line {line}", project.display(&path)))
+        },
+    )
 }
 
 fn system_file() -> PathBuf {
     let file = host::platform().hosts_file(env::var("SystemRoot").ok().as_deref());
     // WSL without Windows' drives has Linux' own.
-    if host::platform() == Platform::Wsl && !file.exists() { PathBuf::from("/etc/hosts") } else { file }
+    if host::platform() == Platform::Wsl && !file.exists() {
+        PathBuf::from("/etc/hosts")
+    } else {
+        file
+    }
 }
 
 /// Whose rules hold for a file: in WSL there are Windows' files and Linux' own.

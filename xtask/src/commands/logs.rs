@@ -12,7 +12,9 @@ pub fn run(docker: &Docker, options: &cli::Logs) -> anyhow::Result<Outcome> {
     docker.check_engine()?;
     let config = docker.config()?;
     if docker.containers(&config.name)?.is_empty() {
-        say!("there are no containers, so there are no logs; start the stack with `cargo xtask up`");
+        say!(
+            "there are no containers, so there are no logs; start the stack with `cargo xtask up`"
+        );
         return Ok(Outcome::Done);
     }
     let mut cmd = docker.compose().arg("logs");

@@ -24,7 +24,13 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Restart) -> anyhow::
     arguments.extend(options.services.iter().map(String::as_str));
     doctor::preflight(project, &docker, &stack.config)?;
     up::ensure_images(&docker, &stack.config, &lock)?;
-    stack.converge(&docker, &lock, &arguments, &awaited, Duration::from_secs(options.wait.timeout))?;
+    stack.converge(
+        &docker,
+        &lock,
+        &arguments,
+        &awaited,
+        Duration::from_secs(options.wait.timeout),
+    )?;
     up::print_endpoints(&stack.config)?;
     Ok(Outcome::Done)
 }
@@ -35,7 +41,13 @@ fn with_dependencies(config: &Config, services: &[String]) -> BTreeSet<String> {
     let mut open: Vec<&String> = services.iter().collect();
     while let Some(name) = open.pop() {
         if all.insert(name.clone()) {
-            open.extend(config.services.get(name).into_iter().flat_map(|service| service.depends_on.keys()));
+            open.extend(
+                config
+                    .services
+                    .get(name)
+                    .into_iter()
+                    .flat_map(|service| service.depends_on.keys()),
+            );
         }
     }
     all

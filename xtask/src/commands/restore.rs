@@ -23,9 +23,14 @@ use crate::terminal::{self, say};
 pub fn run(project: &Project, verbose: bool, options: &cli::Restore) -> anyhow::Result<Outcome> {
     let lock = Lock::acquire(project)?;
     let path = std::path::absolute(&options.file).context("finding the backup")?;
-    let (mut archive, manifest) =
-        archive::open_checked(&path).with_context(|| format!("{} cannot be restored", project.display(&path)))?;
-    say!("every byte is as it was saved on {}: {} rows of {}", manifest.made_at, manifest.rows(), manifest.project);
+    let (mut archive, manifest) = archive::open_checked(&path)
+        .with_context(|| format!("{} cannot be restored", project.display(&path)))?;
+    say!(
+        "every byte is as it was saved on {}: {} rows of {}",
+        manifest.made_at,
+        manifest.rows(),
+        manifest.project
+    );
     ensure_env_file(project, &mut archive)?;
 
     let docker = Docker::new(project, verbose)?;
@@ -39,7 +44,9 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Restore) -> anyhow::
     let project_name = &stack.config.name;
     if is_something_there
         && !options.yes
-        && !terminal::ask(&format!("Replace all data of the project {project_name} by it?"))?
+        && !terminal::ask(&format!(
+            "Replace all data of the project {project_name} by it?"
+        ))?
     {
         say!("nothing was changed");
         return Ok(Outcome::NotDone);
@@ -58,7 +65,11 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Restore) -> anyhow::
     }
     start(&docker, &lock, options.wait.timeout)?;
     rotate::set_passwords(&docker, &rotate::ADMINISTRATORS)?;
-    say!("restored {} rows from {}", manifest.rows(), project.display(&path));
+    say!(
+        "restored {} rows from {}",
+        manifest.rows(),
+        project.display(&path)
+    );
     say!("all passwords are those of .env, also those of both administrators");
     if options.no_verify {
         return Ok(Outcome::Done);
@@ -72,8 +83,15 @@ fn ensure_env_file(project: &Project, archive: &mut Archive) -> anyhow::Result<(
     if archive.parts.contains_key(backup::ENV) {
         if host::read_text(&path)?.is_none() {
             let mut text = Vec::new();
-            archive.send(backup::ENV, &mut text, &mut terminal::Meter::new(backup::ENV))?;
-            host::replace_private_file(&path, &String::from_utf8(text).context("reading .env from the backup")?)?;
+            archive.send(
+                backup::ENV,
+                &mut text,
+                &mut terminal::Meter::new(backup::ENV),
+            )?;
+            host::replace_private_file(
+                &path,
+                &String::from_utf8(text).context("reading .env from the backup")?,
+            )?;
             say!("took {} from the backup", project.display(&path));
         } else {
             say!("the backup has a .env too; the one that is here is kept");
@@ -87,9 +105,16 @@ fn ensure_env_file(project: &Project, archive: &mut Archive) -> anyhow::Result<(
 /// When the backup is from something newer than the images of this stack, with the way out.
 fn check_versions(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()> {
     let versions = APPLICATIONS.map(|(service, owner)| (service, owner, stores.start_known(owner)));
-    let postgres = stores.docker.read(stores.postgres_tool("exec postgres --version", "postgres", &[])?)?;
-    let number = postgres.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
-    let here = number.and_then(Version::parse).context("reading the version of PostgreSQL")?;
+    let postgres =
+        stores
+            .docker
+            .read(stores.postgres_tool("exec postgres --version", "postgres", &[])?)?;
+    let number = postgres
+        .split_whitespace()
+        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    let here = number
+        .and_then(Version::parse)
+        .context("reading the version of PostgreSQL")?;
     if Version::parse(&manifest.postgres).is_some_and(|saved| saved.0 > here.0) {
         bail!(
             "it is of PostgreSQL {}, and the image is PostgreSQL {}, which cannot read it; set POSTGRES_IMAGE in .env to that major version or a newer one",
@@ -99,7 +124,11 @@ fn check_versions(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()> {
     }
     for (service, owner, running) in versions {
         let known = parse_known(&running?.finish()?);
-        let image = stores.config.services.get(owner).map_or("", |service| &service.image);
+        let image = stores
+            .config
+            .services
+            .get(owner)
+            .map_or("", |service| &service.image);
         if let Some(reason) = refusal(service, manifest, &known, image) {
             bail!(reason);
         }
@@ -116,7 +145,11 @@ pub fn replace(
     safety: bool,
 ) -> anyhow::Result<()> {
     if safety {
-        let wanted = Wanted { folder: &project.backups(), verify: true, with_env: false };
+        let wanted = Wanted {
+            folder: &project.backups(),
+            verify: true,
+            with_env: false,
+        };
         let path = backup::make(project, stores, &wanted)
             .context("what is there could not be saved (`--no-backup` goes on without)")?;
         say!("what was there is in {}", project.display(&path));

@@ -20,9 +20,18 @@ const ROTATE_GLITCHTIP: &str = include_str!("../../scripts/rotate-glitchtip.py")
 
 /// What a new value ends, beside the old value.
 const ENDS: [(&str, &str); 4] = [
-    ("UMAMI_APP_SECRET", "all logins of Umami and its share links' sessions"),
-    ("GLITCHTIP_SECRET_KEY", "all logins of GlitchTip and links in mails that it has sent"),
-    ("GLITCHTIP_ADMIN_PASSWORD", "the logins of GlitchTip's administrator"),
+    (
+        "UMAMI_APP_SECRET",
+        "all logins of Umami and its share links' sessions",
+    ),
+    (
+        "GLITCHTIP_SECRET_KEY",
+        "all logins of GlitchTip and links in mails that it has sent",
+    ),
+    (
+        "GLITCHTIP_ADMIN_PASSWORD",
+        "the logins of GlitchTip's administrator",
+    ),
     ("GLITCHTIP_API_TOKEN", "whatever else uses that token"),
 ];
 
@@ -36,7 +45,8 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Rotate) -> anyhow::R
     let path = project.env_file();
     let template = host::read_text(&project.env_template())?.unwrap_or_default();
     let before = host::read_text(&path)?.unwrap_or_default();
-    let rotated = env::rotate(&template, &before, &options.keys, host::generate_secret).map_err(anyhow::Error::msg)?;
+    let rotated = env::rotate(&template, &before, &options.keys, host::generate_secret)
+        .map_err(anyhow::Error::msg)?;
     Docker::new(project, verbose)?.check_engine()?;
 
     for key in &rotated.keys {
@@ -48,7 +58,10 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Rotate) -> anyhow::R
     host::replace_private_file(&previous(project), &before)?;
     host::replace_private_file(&path, &rotated.text)?;
     apply(project, verbose, &lock, timeout)?;
-    say!("{} new secrets are in use; the old ones are gone", rotated.keys.len());
+    say!(
+        "{} new secrets are in use; the old ones are gone",
+        rotated.keys.len()
+    );
     Ok(Outcome::Done)
 }
 
@@ -58,7 +71,12 @@ fn previous(project: &Project) -> PathBuf {
 }
 
 /// Brings a rotation that was killed to its end: forwards, to what `.env` says.
-pub fn finish_interrupted(project: &Project, verbose: bool, lock: &Lock, timeout: u64) -> anyhow::Result<()> {
+pub fn finish_interrupted(
+    project: &Project,
+    verbose: bool,
+    lock: &Lock,
+    timeout: u64,
+) -> anyhow::Result<()> {
     if host::read_text(&previous(project))?.is_none() {
         return Ok(());
     }
@@ -69,11 +87,19 @@ pub fn finish_interrupted(project: &Project, verbose: bool, lock: &Lock, timeout
 /// Takes the secrets of `.env` into use, wherever they differ from the previous ones.
 fn apply(project: &Project, verbose: bool, lock: &Lock, timeout: u64) -> anyhow::Result<()> {
     let aside = previous(project);
-    let kept = || format!("the secrets before are in {}; `cargo xtask up` tries again", project.display(&aside));
+    let kept = || {
+        format!(
+            "the secrets before are in {}; `cargo xtask up` tries again",
+            project.display(&aside)
+        )
+    };
     let before = env::parse(&host::read_text(&aside)?.unwrap_or_default()).with_context(kept)?;
     let after = project.env_assignments()?;
     let value = |assignments: &[env::Assignment], key: &str| {
-        assignments.iter().rfind(|assignment| assignment.key == key).map(|assignment| assignment.value.clone())
+        assignments
+            .iter()
+            .rfind(|assignment| assignment.key == key)
+            .map(|assignment| assignment.value.clone())
     };
     let has_changed = |key: &str| value(&before, key) != value(&after, key);
 
@@ -82,8 +108,19 @@ fn apply(project: &Project, verbose: bool, lock: &Lock, timeout: u64) -> anyhow:
     let stack = Stack::read(&docker)?;
     up::ensure_images(&docker, &stack.config, lock)?;
     let everything: BTreeSet<String> = stack.config.services.keys().cloned().collect();
-    stack.converge(&docker, lock, &[], &everything, Duration::from_secs(timeout)).with_context(kept)?;
-    let changed: Vec<&str> = ADMINISTRATORS.into_iter().filter(|key| has_changed(key)).collect();
+    stack
+        .converge(
+            &docker,
+            lock,
+            &[],
+            &everything,
+            Duration::from_secs(timeout),
+        )
+        .with_context(kept)?;
+    let changed: Vec<&str> = ADMINISTRATORS
+        .into_iter()
+        .filter(|key| has_changed(key))
+        .collect();
     set_passwords(&docker, &changed).with_context(kept)?;
     if verify::check(project, &docker, false)? == Outcome::NotDone {
         bail!(kept());
@@ -102,19 +139,37 @@ pub fn set_passwords(docker: &Docker, keys: &[&str]) -> anyhow::Result<()> {
                 let psql = ["psql", "--no-psqlrc", "--quiet", "--file", "-"];
                 run_script(docker, "umami-accounts", &psql, ROTATE_UMAMI)
             }
-            _ => run_script(docker, "glitchtip-migrate", &["python", "-"], ROTATE_GLITCHTIP),
+            _ => run_script(
+                docker,
+                "glitchtip-migrate",
+                &["python", "-"],
+                ROTATE_GLITCHTIP,
+            ),
         }
         .with_context(|| format!("setting {key}"))?;
     }
     Ok(())
 }
 
-fn run_script(docker: &Docker, service: &str, command: &[&str], script: &str) -> anyhow::Result<()> {
-    let cmd = docker.compose().args(["run", "--rm", "--no-deps", "--no-TTY", service]).args(command);
+fn run_script(
+    docker: &Docker,
+    service: &str,
+    command: &[&str],
+    script: &str,
+) -> anyhow::Result<()> {
+    let cmd = docker
+        .compose()
+        .args(["run", "--rm", "--no-deps", "--no-TTY", service])
+        .args(command);
     let mut pipe = docker.start_pipe(cmd)?;
-    pipe.write(|stdin| stdin.write_all(script.as_bytes()).context("writing to a container"))?;
+    pipe.write(|stdin| {
+        stdin
+            .write_all(script.as_bytes())
+            .context("writing to a container")
+    })?;
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut pipe.stdout()?, &mut text).context("reading from a container")?;
+    std::io::Read::read_to_string(&mut pipe.stdout()?, &mut text)
+        .context("reading from a container")?;
     pipe.finish()?;
     if text.trim() != "set" {
         bail!("there is no administrator to give a password to");

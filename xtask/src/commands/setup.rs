@@ -12,7 +12,10 @@ pub fn run(project: &Project) -> anyhow::Result<Outcome> {
     // What a killed run left behind may be removed when no other runs.
     let _lock = Lock::acquire(project)?;
     if !ensure_env_file(project)? {
-        say!("{} is complete; nothing to do", project.display(&project.env_file()));
+        say!(
+            "{} is complete; nothing to do",
+            project.display(&project.env_file())
+        );
     }
     Ok(Outcome::Done)
 }
@@ -25,19 +28,33 @@ pub fn run(project: &Project) -> anyhow::Result<Outcome> {
 pub fn ensure_env_file(project: &Project) -> anyhow::Result<bool> {
     let template_path = project.env_template();
     let path = project.env_file();
-    let template = host::read_text(&template_path)?
-        .with_context(|| format!("{} is missing; restore it with `git checkout`", template_path.display()))?;
+    let template = host::read_text(&template_path)?.with_context(|| {
+        format!(
+            "{} is missing; restore it with `git checkout`",
+            template_path.display()
+        )
+    })?;
     let existing = host::read_text(&path)?;
     host::remove_unfinished(&project.stack());
 
-    let completed = env::complete(&template, existing.as_deref().unwrap_or_default(), host::generate_secret)
-        .with_context(|| {
-            format!("{} cannot be read; nothing was changed. Mend that line and repeat", project.display(&path))
-        })?;
+    let completed = env::complete(
+        &template,
+        existing.as_deref().unwrap_or_default(),
+        host::generate_secret,
+    )
+    .with_context(|| {
+        format!(
+            "{} cannot be read; nothing was changed. Mend that line and repeat",
+            project.display(&path)
+        )
+    })?;
     if existing.as_ref() == Some(&completed.text) {
         let was_open = host::ensure_private(&path)?;
         if was_open {
-            say!("{} was readable for others; its mode is 0600 now", project.display(&path));
+            say!(
+                "{} was readable for others; its mode is 0600 now",
+                project.display(&path)
+            );
         }
         return Ok(was_open);
     }
@@ -50,7 +67,10 @@ pub fn ensure_env_file(project: &Project) -> anyhow::Result<bool> {
 
     let name = project.display(&path);
     match existing {
-        None => say!("made {name} with new secrets for {}", completed.filled.join(", ")),
+        None => say!(
+            "made {name} with new secrets for {}",
+            completed.filled.join(", ")
+        ),
         Some(_) => {
             if !completed.added.is_empty() {
                 say!("added to {name}: {}", completed.added.join(", "));

@@ -55,11 +55,18 @@ pub fn run(docker: &Docker, options: &cli::Status) -> anyhow::Result<Outcome> {
     } else {
         terminal::print(&render(&report))?;
     }
-    Ok(if report.well { Outcome::Done } else { Outcome::NotDone })
+    Ok(if report.well {
+        Outcome::Done
+    } else {
+        Outcome::NotDone
+    })
 }
 
 /// Bytes in use by each container that runs, by id.
-fn memory(docker: &Docker, containers: &BTreeMap<String, Container>) -> anyhow::Result<BTreeMap<String, u64>> {
+fn memory(
+    docker: &Docker,
+    containers: &BTreeMap<String, Container>,
+) -> anyhow::Result<BTreeMap<String, u64>> {
     let running: Vec<&str> = containers
         .values()
         .filter(|container| container.state.status == "running")
@@ -68,7 +75,16 @@ fn memory(docker: &Docker, containers: &BTreeMap<String, Container>) -> anyhow::
     if running.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let stats = docker.docker().args(["stats", "--no-stream", "--no-trunc", "--format", "{{json .}}"]).args(running);
+    let stats = docker
+        .docker()
+        .args([
+            "stats",
+            "--no-stream",
+            "--no-trunc",
+            "--format",
+            "{{json .}}",
+        ])
+        .args(running);
     containers::parse_memory(&docker.read(stats)?)
 }
 
@@ -85,23 +101,34 @@ fn report(
         .map(|(name, service)| {
             let container = containers.get(name);
             let running = container.filter(|container| container.state.status == "running");
-            let progress = container.map(|container| container.progress(config.is_one_shot(name), None));
-            let started = running.and_then(|container| parse_timestamp(&container.state.started_at));
+            let progress =
+                container.map(|container| container.progress(config.is_one_shot(name), None));
+            let started =
+                running.and_then(|container| parse_timestamp(&container.state.started_at));
             Row {
                 service: name.clone(),
                 state: match progress {
                     Some(Progress::Failed(reason)) => reason.to_string(),
                     Some(Progress::Ready("done")) => "done".to_owned(),
-                    _ => container.map_or("absent", |container| &container.state.status).to_owned(),
+                    _ => container
+                        .map_or("absent", |container| &container.state.status)
+                        .to_owned(),
                 },
                 well: matches!(progress, Some(Progress::Ready(_))),
-                health: running.and_then(|container| Some(container.state.health.as_ref()?.status.clone())),
+                health: running
+                    .and_then(|container| Some(container.state.health.as_ref()?.status.clone())),
                 uptime: started.map(|started| now.saturating_sub(started)),
                 restarts: container.map_or(0, |container| container.restart_count),
                 memory_used: running.and_then(|container| memory.get(&container.id).copied()),
-                memory_limit: running.map(|container| container.host_config.memory).filter(|&limit| limit > 0),
-                image: container.map_or(&service.image, |container| &container.config.image).clone(),
-                version: container.and_then(Container::image_version).map(str::to_owned),
+                memory_limit: running
+                    .map(|container| container.host_config.memory)
+                    .filter(|&limit| limit > 0),
+                image: container
+                    .map_or(&service.image, |container| &container.config.image)
+                    .clone(),
+                version: container
+                    .and_then(Container::image_version)
+                    .map(str::to_owned),
                 url: urls.get(name.as_str()).cloned(),
             }
         })
@@ -116,12 +143,16 @@ fn report(
 }
 
 fn render(report: &Report) -> String {
-    let titles = ["SERVICE", "STATE", "HEALTH", "UPTIME", "RESTARTS", "MEMORY", "IMAGE", "URL"];
+    let titles = [
+        "SERVICE", "STATE", "HEALTH", "UPTIME", "RESTARTS", "MEMORY", "IMAGE", "URL",
+    ];
     let mut rows = vec![titles.map(str::to_owned).to_vec()];
     let dash = || "-".to_owned();
     for row in &report.services {
         let memory = match (row.memory_used, row.memory_limit) {
-            (Some(used), Some(limit)) => format!("{} of {}", render_bytes(used), render_bytes(limit)),
+            (Some(used), Some(limit)) => {
+                format!("{} of {}", render_bytes(used), render_bytes(limit))
+            }
             (Some(used), None) => render_bytes(used),
             _ => dash(),
         };

@@ -48,7 +48,13 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Resul
         ensure_images(&docker, &stack.config, &lock)?;
     }
     let everything = stack.config.services.keys().cloned().collect();
-    stack.converge(&docker, &lock, &[], &everything, Duration::from_secs(options.wait.timeout))?;
+    stack.converge(
+        &docker,
+        &lock,
+        &[],
+        &everything,
+        Duration::from_secs(options.wait.timeout),
+    )?;
     finish(project, &stack.config)
 }
 
@@ -65,7 +71,9 @@ fn finish(project: &Project, config: &Config) -> anyhow::Result<Outcome> {
 
 /// A new `.env` beside data that knows other passwords is the classic way to lock oneself out.
 fn mention_older_data(docker: &Docker, config: &Config) -> anyhow::Result<()> {
-    let volumes = docker.start_names(&["volume", "ls"], "{{.Name}}", &config.name)?.finish()?;
+    let volumes = docker
+        .start_names(&["volume", "ls"], "{{.Name}}", &config.name)?
+        .finish()?;
     if !volumes.is_empty() {
         say!(
             "there is data from before this .env, in {}: this start gives the databases the new passwords; \
@@ -82,7 +90,11 @@ fn mention_older_data(docker: &Docker, config: &Config) -> anyhow::Result<()> {
 /// The one that was given, if nothing was done about it.
 fn mend_engine(docker: &Docker, error: anyhow::Error) -> anyhow::Result<()> {
     match error.downcast_ref::<Trouble>() {
-        Some(trouble) if terminal::is_interactive() && doctor::fix_engine(docker, trouble, false)? => Ok(()),
+        Some(trouble)
+            if terminal::is_interactive() && doctor::fix_engine(docker, trouble, false)? =>
+        {
+            Ok(())
+        }
         _ => Err(error),
     }
 }
@@ -106,7 +118,11 @@ impl Stack {
         let config = Config::parse(&config.finish().context(REFUSED_CONFIG)?)?;
         let hashes = compose::parse_hashes(&hashes.finish()?);
         let containers = docker.containers(&config.name)?;
-        Ok(Stack { config, hashes, containers })
+        Ok(Stack {
+            config,
+            hashes,
+            containers,
+        })
     }
 
     /// Whether every service is as the configuration wants it, made from the image that its name means now.
@@ -115,15 +131,26 @@ impl Stack {
             self.containers.get(name).is_some_and(|container| {
                 Some(container.config_hash()) == self.hashes.get(name).map(String::as_str)
                     && !self.config.has_other_volume(name, container)
-                    && matches!(container.progress(self.config.is_one_shot(name), None), Progress::Ready(_))
+                    && matches!(
+                        container.progress(self.config.is_one_shot(name), None),
+                        Progress::Ready(_)
+                    )
             })
         };
         if !self.config.services.iter().all(is_right) {
             return Ok(false);
         }
-        let images = docker.images(self.config.services.values().map(|service| service.image.as_str()))?;
+        let images = docker.images(
+            self.config
+                .services
+                .values()
+                .map(|service| service.image.as_str()),
+        )?;
         let is_current = |(name, container): (&String, &Container)| {
-            self.config.services.get(name).is_some_and(|service| images.get(&service.image) == Some(&container.image))
+            self.config
+                .services
+                .get(name)
+                .is_some_and(|service| images.get(&service.image) == Some(&container.image))
         };
         Ok(self.containers.iter().all(is_current))
     }
@@ -131,7 +158,10 @@ impl Stack {
     /// The ids of the images that the containers were made from, by the names that the configuration still has.
     pub fn images(&self) -> BTreeMap<String, String> {
         let made_from = |(name, service): (&String, &compose::Service)| {
-            let container = self.containers.get(name).filter(|container| container.config.image == service.image)?;
+            let container = self
+                .containers
+                .get(name)
+                .filter(|container| container.config.image == service.image)?;
             Some((service.image.clone(), container.image.clone()))
         };
         self.config.services.iter().filter_map(made_from).collect()
@@ -141,8 +171,10 @@ impl Stack {
     pub fn are_ready(&self, services: &[&str]) -> bool {
         services.iter().all(|&name| {
             self.containers.get(name).is_some_and(|container| {
-                matches!(container.progress(self.config.is_one_shot(name), None), Progress::Ready(_))
-                    && !self.config.has_other_volume(name, container)
+                matches!(
+                    container.progress(self.config.is_one_shot(name), None),
+                    Progress::Ready(_)
+                ) && !self.config.has_other_volume(name, container)
             })
         })
     }
@@ -164,12 +196,28 @@ impl Stack {
         let is_misplaced = |(name, container): &(&String, &Container)| {
             awaited.contains(*name) && self.config.has_other_volume(name, container)
         };
-        let misplaced: Vec<&String> = self.containers.iter().filter(is_misplaced).map(|(name, _)| name).collect();
+        let misplaced: Vec<&String> = self
+            .containers
+            .iter()
+            .filter(is_misplaced)
+            .map(|(name, _)| name)
+            .collect();
         if !misplaced.is_empty() {
-            docker.start_change(docker.compose().args(["rm", "--stop", "--force"]).args(misplaced), lock)?.finish()?;
+            docker
+                .start_change(
+                    docker
+                        .compose()
+                        .args(["rm", "--stop", "--force"])
+                        .args(misplaced),
+                    lock,
+                )?
+                .finish()?;
         }
         let events = docker.events(&self.config.name)?;
-        let command = docker.compose().args(["--progress", "plain", "up", "--detach"]).args(arguments);
+        let command = docker
+            .compose()
+            .args(["--progress", "plain", "up", "--detach"])
+            .args(arguments);
         let mut change = Some(docker.start_watched_change(command, lock, &events)?);
         let mut lines = LiveLines::new();
         let mut reached = BTreeMap::new();
@@ -189,7 +237,10 @@ impl Stack {
             let failed = failed(&progress);
             if !failed.is_empty() {
                 diagnosis::print(docker, &self.config, &containers, &failed, "")?;
-                bail!("the stack did not become healthy: {} failed", names(&failed));
+                bail!(
+                    "the stack did not become healthy: {} failed",
+                    names(&failed)
+                );
             }
             if host::is_interrupted(&interrupted) {
                 bail!(
@@ -236,17 +287,24 @@ impl Stack {
         has_ended: bool,
     ) -> Vec<(&'a str, Progress)> {
         let progress_of = |name: &str| {
-            let Some(container) = containers.get(name) else { return Progress::Waiting("waiting") };
+            let Some(container) = containers.get(name) else {
+                return Progress::Waiting("waiting");
+            };
             let before = self.containers.get(name);
             match container.progress(self.config.is_one_shot(name), before) {
                 // Compose may be about to replace it, and has taken away what it depends on.
-                Progress::Failed(Reason::Unhealthy) if !has_ended && before.is_some_and(|it| it.id == container.id) => {
+                Progress::Failed(Reason::Unhealthy)
+                    if !has_ended && before.is_some_and(|it| it.id == container.id) =>
+                {
                     Progress::Waiting("unhealthy")
                 }
                 progress => progress,
             }
         };
-        awaited.iter().map(|name| (name.as_str(), progress_of(name))).collect()
+        awaited
+            .iter()
+            .map(|name| (name.as_str(), progress_of(name)))
+            .collect()
     }
 }
 
@@ -254,52 +312,98 @@ impl Stack {
 const LONGEST_GLANCE: Duration = Duration::from_secs(2);
 
 fn failed<'a>(progress: &[(&'a str, Progress)]) -> Vec<(&'a str, Progress)> {
-    progress.iter().copied().filter(|(_, progress)| matches!(progress, Progress::Failed(_))).collect()
+    progress
+        .iter()
+        .copied()
+        .filter(|(_, progress)| matches!(progress, Progress::Failed(_)))
+        .collect()
 }
 
 fn waiting<'a>(progress: &[(&'a str, Progress)]) -> Vec<(&'a str, Progress)> {
-    progress.iter().copied().filter(|(_, progress)| matches!(progress, Progress::Waiting(_))).collect()
+    progress
+        .iter()
+        .copied()
+        .filter(|(_, progress)| matches!(progress, Progress::Waiting(_)))
+        .collect()
 }
 
 fn names(services: &[(&str, Progress)]) -> String {
-    services.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    services
+        .iter()
+        .map(|(name, _)| *name)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A line a service; a state that will stay carries the time at which it was reached.
-fn render<'a>(progress: &[(&'a str, Progress)], reached: &mut BTreeMap<&'a str, f64>, begin: Instant) -> Vec<String> {
-    let width = progress.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+fn render<'a>(
+    progress: &[(&'a str, Progress)],
+    reached: &mut BTreeMap<&'a str, f64>,
+    begin: Instant,
+) -> Vec<String> {
+    let width = progress
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or(0);
     let mut line = |&(name, progress): &(&'a str, Progress)| match progress {
         Progress::Ready(state) => {
-            let at = *reached.entry(name).or_insert_with(|| begin.elapsed().as_secs_f64());
-            format!("  {name:width$}  {}{state:10}{} {at:5.1} s", terminal::GREEN, terminal::RESET)
+            let at = *reached
+                .entry(name)
+                .or_insert_with(|| begin.elapsed().as_secs_f64());
+            format!(
+                "  {name:width$}  {}{state:10}{} {at:5.1} s",
+                terminal::GREEN,
+                terminal::RESET
+            )
         }
         Progress::Waiting(state) => format!("  {name:width$}  {state}"),
-        Progress::Failed(reason) => format!("  {name:width$}  {}{reason}{}", terminal::RED, terminal::RESET),
+        Progress::Failed(reason) => format!(
+            "  {name:width$}  {}{reason}{}",
+            terminal::RED,
+            terminal::RESET
+        ),
     };
     progress.iter().map(&mut line).collect()
 }
 
 /// Pulls the images that are missing, with Compose's own progress.
 pub fn ensure_images(docker: &Docker, config: &Config, lock: &Lock) -> anyhow::Result<()> {
-    let present = docker.images(config.services.values().map(|service| service.image.as_str()))?;
+    let present = docker.images(
+        config
+            .services
+            .values()
+            .map(|service| service.image.as_str()),
+    )?;
     let mut wanted = BTreeSet::new();
     let lacking: Vec<&String> = config
         .services
         .iter()
-        .filter(|(_, service)| !present.contains_key(&service.image) && wanted.insert(&service.image))
+        .filter(|(_, service)| {
+            !present.contains_key(&service.image) && wanted.insert(&service.image)
+        })
         .map(|(name, _)| name)
         .collect();
     if lacking.is_empty() {
         return Ok(());
     }
     docker
-        .stream_progress(docker.compose().args(["pull", "--ignore-buildable"]).args(lacking), lock)
+        .stream_progress(
+            docker
+                .compose()
+                .args(["pull", "--ignore-buildable"])
+                .args(lacking),
+            lock,
+        )
         .map_err(|error| diagnosis::explain_failure(docker, config, error))
 }
 
 /// The URLs that work on this machine, on stdout.
 pub fn print_endpoints(config: &Config) -> anyhow::Result<()> {
-    let rows: Vec<Vec<String>> =
-        config.endpoints().into_iter().map(|(service, url)| vec![service.to_owned(), url]).collect();
+    let rows: Vec<Vec<String>> = config
+        .endpoints()
+        .into_iter()
+        .map(|(service, url)| vec![service.to_owned(), url])
+        .collect();
     terminal::print(&render_table(&rows))
 }

@@ -46,7 +46,12 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Upgrade) -> anyhow::
 
     let stack = Stack::read(&docker)?;
     let stores = Stores::find(&docker, &lock, &stack.config)?;
-    let names: Vec<&str> = stack.config.services.values().map(|service| service.image.as_str()).collect();
+    let names: Vec<&str> = stack
+        .config
+        .services
+        .values()
+        .map(|service| service.image.as_str())
+        .collect();
     let mut old = docker.images(names.iter().copied())?;
     // What runs counts: the name may mean something newer by now.
     old.extend(stack.images());
@@ -61,7 +66,9 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Upgrade) -> anyhow::
     if new.is_empty() {
         say!("every image is the newest of its version that there is here; nothing to do");
         if !stack.is_up_to_date(&docker)? {
-            say!("what runs is not what the configuration says: `cargo xtask backup`, then `cargo xtask up`");
+            say!(
+                "what runs is not what the configuration says: `cargo xtask backup`, then `cargo xtask up`"
+            );
         }
         return Ok(Outcome::Done);
     }
@@ -80,10 +87,20 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Upgrade) -> anyhow::
 
     stores.ensure_running()?;
     let schema = stores.schema()?;
-    let wanted = Wanted { folder: &project.backups(), verify: true, with_env: false };
-    let backup = backup::make(project, &stores, &wanted).context("nothing was changed, since a backup failed")?;
+    let wanted = Wanted {
+        folder: &project.backups(),
+        verify: true,
+        with_env: false,
+    };
+    let backup = backup::make(project, &stores, &wanted)
+        .context("nothing was changed, since a backup failed")?;
     say!("the data as it is now is in {}", project.display(&backup));
-    let journal = Journal { old, new, backup, schema };
+    let journal = Journal {
+        old,
+        new,
+        backup,
+        schema,
+    };
     host::replace_private_file(&path(project), &serde_json::to_string_pretty(&journal)?)?;
     take(project, &docker, &lock, &journal, timeout)?;
     say!("the newer images are in use");
@@ -95,8 +112,15 @@ fn path(project: &Project) -> PathBuf {
 }
 
 /// Brings an upgrade that was killed to its end: forwards, and back if that does not work.
-pub fn finish_interrupted(project: &Project, docker: &Docker, lock: &Lock, timeout: u64) -> anyhow::Result<()> {
-    let Some(text) = host::read_text(&path(project))? else { return Ok(()) };
+pub fn finish_interrupted(
+    project: &Project,
+    docker: &Docker,
+    lock: &Lock,
+    timeout: u64,
+) -> anyhow::Result<()> {
+    let Some(text) = host::read_text(&path(project))? else {
+        return Ok(());
+    };
     let journal: Journal = serde_json::from_str(&text).context("reading how far an upgrade was")?;
     say!("an upgrade was interrupted; going on with it");
     take(project, docker, lock, &journal, timeout)
@@ -106,7 +130,13 @@ pub fn finish_interrupted(project: &Project, docker: &Docker, lock: &Lock, timeo
 ///
 /// # Errors
 /// When the new ones do not work; the old ones do then.
-fn take(project: &Project, docker: &Docker, lock: &Lock, journal: &Journal, timeout: u64) -> anyhow::Result<()> {
+fn take(
+    project: &Project,
+    docker: &Docker,
+    lock: &Lock,
+    journal: &Journal,
+    timeout: u64,
+) -> anyhow::Result<()> {
     tag(docker, &journal.new)?;
     let works = start(docker, lock, timeout).and_then(|()| verify::check(project, docker, false));
     let error = match works {
@@ -118,14 +148,26 @@ fn take(project: &Project, docker: &Docker, lock: &Lock, journal: &Journal, time
     tag(docker, &journal.old)?;
     let stack = Stack::read(docker)?;
     let stores = Stores::find(docker, lock, &stack.config)?;
-    let kept = || format!("the data from before is in {}", project.display(&journal.backup));
+    let kept = || {
+        format!(
+            "the data from before is in {}",
+            project.display(&journal.backup)
+        )
+    };
     stores.stop_applications()?;
     stores.ensure_running().with_context(kept)?;
     if stores.schema()? != journal.schema {
         say!("the new version has changed the databases; the data from before comes back");
-        let wanted = Wanted { folder: &project.backups(), verify: false, with_env: false };
+        let wanted = Wanted {
+            folder: &project.backups(),
+            verify: false,
+            with_env: false,
+        };
         match backup::make(project, &stores, &wanted) {
-            Ok(path) => say!("what the new version has made of it is in {}", project.display(&path)),
+            Ok(path) => say!(
+                "what the new version has made of it is in {}",
+                project.display(&path)
+            ),
             Err(error) => say!("what the new version has made of it cannot be saved: {error:#}"),
         }
         let (mut archive, manifest) = archive::open_checked(&journal.backup).with_context(kept)?;
@@ -133,22 +175,35 @@ fn take(project: &Project, docker: &Docker, lock: &Lock, journal: &Journal, time
     }
     start(docker, lock, timeout).with_context(kept)?;
     host::remove_file(&path(project))?;
-    Err(error.context("the upgrade was taken back, and the stack runs as before; why it failed is said above"))
+    Err(error.context(
+        "the upgrade was taken back, and the stack runs as before; why it failed is said above",
+    ))
 }
 
 /// Makes names mean images.
 fn tag(docker: &Docker, images: &Images) -> anyhow::Result<()> {
     for (name, id) in images {
-        docker.read(docker.docker().args(["tag", id, name])).context("going from one image to another")?;
+        docker
+            .read(docker.docker().args(["tag", id, name]))
+            .context("going from one image to another")?;
     }
     Ok(())
 }
 
 fn print_changes(stores: &Stores, old: &Images, new: &Images) -> anyhow::Result<()> {
     let version = |id: &String| {
-        let text = stores.docker.read(stores.version_tool(id)).unwrap_or_default();
-        let short = id.trim_start_matches("sha256:").get(..12).unwrap_or(id).to_owned();
-        parse_known(&text).version.map_or(short.clone(), |version| format!("{version} ({short})"))
+        let text = stores
+            .docker
+            .read(stores.version_tool(id))
+            .unwrap_or_default();
+        let short = id
+            .trim_start_matches("sha256:")
+            .get(..12)
+            .unwrap_or(id)
+            .to_owned();
+        parse_known(&text)
+            .version
+            .map_or(short.clone(), |version| format!("{version} ({short})"))
     };
     let mut rows = Vec::new();
     for (name, id) in new {

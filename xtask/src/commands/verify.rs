@@ -50,33 +50,61 @@ pub fn check(project: &Project, docker: &Docker, json: bool) -> anyhow::Result<O
     let config = docker.start_config()?;
     docker.check_engine()?;
     let config = Config::parse(&config.finish()?)?;
-    let services = Services { docker, containers: docker.containers(&config.name)? };
+    let services = Services {
+        docker,
+        containers: docker.containers(&config.name)?,
+    };
     let settings = Settings::read(project)?;
-    let umami = Umami { url: config.endpoint("umami")? };
-    let glitchtip =
-        GlitchTip { url: config.endpoint("glitchtip-web")?, token: project.setting("GLITCHTIP_API_TOKEN")? };
+    let umami = Umami {
+        url: config.endpoint("umami")?,
+    };
+    let glitchtip = GlitchTip {
+        url: config.endpoint("glitchtip-web")?,
+        token: project.setting("GLITCHTIP_API_TOKEN")?,
+    };
 
     let mut postgres = Walk::new("postgres");
-    postgres.step("takes writes of both applications", || services.write_to(&settings.databases));
+    postgres.step("takes writes of both applications", || {
+        services.write_to(&settings.databases)
+    });
     let mut redis = Walk::new("redis");
     redis.step("takes writes", || services.count_waiting().map(drop));
     let can_store = services.runs("glitchtip-worker") && !postgres.is_broken;
-    let patience = if can_store { WORKER_PATIENCE } else { Duration::ZERO };
+    let patience = if can_store {
+        WORKER_PATIENCE
+    } else {
+        Duration::ZERO
+    };
     let (umami, (mut glitchtip, stuck)) = thread::scope(|scope| {
         let umami = scope.spawn(|| verify_umami(&umami, &settings));
         let glitchtip = verify_glitchtip(&glitchtip, &settings, patience);
-        (umami.join().expect("a step ends in a result, never in a panic"), glitchtip)
+        (
+            umami
+                .join()
+                .expect("a step ends in a result, never in a panic"),
+            glitchtip,
+        )
     });
-    let waiting = redis.step("has no task that nobody takes", || match services.count_waiting()? {
-        waiting @ 1.. if stuck => bail!("tasks that wait: {waiting}"),
-        waiting => Ok(Some(waiting)),
+    let waiting = redis.step("has no task that nobody takes", || {
+        match services.count_waiting()? {
+            waiting @ 1.. if stuck => bail!("tasks that wait: {waiting}"),
+            waiting => Ok(Some(waiting)),
+        }
     });
     if stuck && let Some(step) = glitchtip.steps.last_mut() {
         let worker = services.state("glitchtip-worker");
-        step.detail = Some(explain_stuck(worker, !postgres.is_broken, waiting, patience.as_secs()));
+        step.detail = Some(explain_stuck(
+            worker,
+            !postgres.is_broken,
+            waiting,
+            patience.as_secs(),
+        ));
     }
 
-    let steps = [postgres, redis, umami, glitchtip].into_iter().flat_map(|walk| walk.steps).collect();
+    let steps = [postgres, redis, umami, glitchtip]
+        .into_iter()
+        .flat_map(|walk| walk.steps)
+        .collect();
     let report = Report::new(steps, seconds_since(begin));
     terminal::print(&match json {
         true => format!("{}\n", serde_json::to_string_pretty(&report)?),
@@ -85,7 +113,11 @@ pub fn check(project: &Project, docker: &Docker, json: bool) -> anyhow::Result<O
     if !report.passed {
         diagnosis::print_failed(docker, &config, &services.containers)?;
     }
-    Ok(if report.passed { Outcome::Done } else { Outcome::NotDone })
+    Ok(if report.passed {
+        Outcome::Done
+    } else {
+        Outcome::NotDone
+    })
 }
 
 /// What the accounts' scripts were told.
@@ -108,7 +140,9 @@ impl Settings {
             email: project.setting("ADMIN_EMAIL")?,
             glitchtip_password: project.setting("GLITCHTIP_ADMIN_PASSWORD")?,
             glitchtip_project: project.setting("GLITCHTIP_PROJECT")?,
-            signup_is_wanted: project.setting("GLITCHTIP_USER_REGISTRATION")?.eq_ignore_ascii_case("true"),
+            signup_is_wanted: project
+                .setting("GLITCHTIP_USER_REGISTRATION")?
+                .eq_ignore_ascii_case("true"),
             databases: [
                 ("umami", project.setting("UMAMI_DATABASE")?),
                 ("glitchtip", project.setting("GLITCHTIP_DATABASE")?),
@@ -126,26 +160,51 @@ struct Walk {
 
 impl Walk {
     fn new(part: &'static str) -> Walk {
-        Walk { part, is_broken: false, steps: Vec::new() }
+        Walk {
+            part,
+            is_broken: false,
+            steps: Vec::new(),
+        }
     }
 
     /// Takes a step that the following ones need. One that is not tried yields the default.
-    fn step<T: Default>(&mut self, claim: &'static str, attempt: impl FnOnce() -> anyhow::Result<T>) -> T {
+    fn step<T: Default>(
+        &mut self,
+        claim: &'static str,
+        attempt: impl FnOnce() -> anyhow::Result<T>,
+    ) -> T {
         let begin = Instant::now();
-        let outcome = if self.is_broken { None } else { Some(attempt()) };
+        let outcome = if self.is_broken {
+            None
+        } else {
+            Some(attempt())
+        };
         let (result, detail, value) = match outcome {
             None => (StepResult::Skipped, None, T::default()),
             Some(Ok(value)) => (StepResult::Passed, None, value),
-            Some(Err(error)) => (StepResult::Failed, Some(docker::stderr_of(&error).trim().to_owned()), T::default()),
+            Some(Err(error)) => (
+                StepResult::Failed,
+                Some(docker::stderr_of(&error).trim().to_owned()),
+                T::default(),
+            ),
         };
         self.is_broken |= result == StepResult::Failed;
-        self.steps.push(Step { part: self.part, claim, result, detail, seconds: seconds_since(begin) });
+        self.steps.push(Step {
+            part: self.part,
+            claim,
+            result,
+            detail,
+            seconds: seconds_since(begin),
+        });
         value
     }
 
     /// Takes a step that stands beside the others: it needs the first one alone, and none needs it.
     fn check(&mut self, claim: &'static str, attempt: impl FnOnce() -> anyhow::Result<()>) {
-        let answers = self.steps.first().is_none_or(|first| first.result == StepResult::Passed);
+        let answers = self
+            .steps
+            .first()
+            .is_none_or(|first| first.result == StepResult::Passed);
         let was_broken = std::mem::replace(&mut self.is_broken, !answers);
         self.step(claim, attempt);
         self.is_broken = was_broken;
@@ -160,53 +219,91 @@ struct Services<'a> {
 
 impl Services<'_> {
     fn runs(&self, service: &str) -> bool {
-        self.containers.get(service).is_some_and(|container| container.state.status == "running")
+        self.containers
+            .get(service)
+            .is_some_and(|container| container.state.status == "running")
     }
 
     /// The health of what runs, else what it does instead.
     fn state(&self, service: &str) -> &str {
-        let Some(container) = self.containers.get(service) else { return "absent" };
-        let health = container.state.health.as_ref().filter(|_| self.runs(service));
+        let Some(container) = self.containers.get(service) else {
+            return "absent";
+        };
+        let health = container
+            .state
+            .health
+            .as_ref()
+            .filter(|_| self.runs(service));
         health.map_or(&container.state.status, |health| &health.status)
     }
 
     /// Starts a command in the container of a service that runs.
     fn exec(&self, service: &str, command: &[&str]) -> anyhow::Result<Running<'_>> {
         let Some(container) = self.containers.get(service).filter(|_| self.runs(service)) else {
-            bail!("{service} is {}; `cargo xtask up` starts it", self.state(service));
+            bail!(
+                "{service} is {}; `cargo xtask up` starts it",
+                self.state(service)
+            );
         };
-        self.docker.start(self.docker.docker().args(["exec", &container.id, "timeout", "5"]).args(command))
+        self.docker.start(
+            self.docker
+                .docker()
+                .args(["exec", &container.id, "timeout", "5"])
+                .args(command),
+        )
     }
 
     /// Proves that each database takes writes of the role that owns it.
     fn write_to(&self, databases: &[(&str, String)]) -> anyhow::Result<()> {
         let write = |(role, database): &(&str, String)| {
-            let psql = ["psql", "--no-psqlrc", "--quiet", "--username", role, "--dbname", database, "--command", WRITE];
+            let psql = [
+                "psql",
+                "--no-psqlrc",
+                "--quiet",
+                "--username",
+                role,
+                "--dbname",
+                database,
+                "--command",
+                WRITE,
+            ];
             self.exec("postgres", &psql)
         };
-        let writes = databases.iter().map(write).collect::<anyhow::Result<Vec<_>>>()?;
+        let writes = databases
+            .iter()
+            .map(write)
+            .collect::<anyhow::Result<Vec<_>>>()?;
         for (running, (_, database)) in writes.into_iter().zip(databases) {
-            running.finish().map_err(|error| anyhow!("{database}: {}", docker::stderr_of(&error).trim()))?;
+            running
+                .finish()
+                .map_err(|error| anyhow!("{database}: {}", docker::stderr_of(&error).trim()))?;
         }
         Ok(())
     }
 
     /// How many tasks wait in Redis, which also has to take a write.
     fn count_waiting(&self) -> anyhow::Result<u64> {
-        let answer = self.exec("redis", &["redis-cli", "eval", REDIS_SCRIPT, "0"])?.finish()?;
+        let answer = self
+            .exec("redis", &["redis-cli", "eval", REDIS_SCRIPT, "0"])?
+            .finish()?;
         // redis-cli ends well with an error of Redis, too.
-        answer.trim().parse().map_err(|_| anyhow!("Redis answers {}", answer.trim()))
+        answer
+            .trim()
+            .parse()
+            .map_err(|_| anyhow!("Redis answers {}", answer.trim()))
     }
 }
 
 fn verify_umami(umami: &Umami, settings: &Settings) -> Walk {
     let mut walk = Walk::new("umami");
-    walk.step("answers, and hands out the tracker", || umami.check_answers().map_err(|error| with_remedy(&error)));
-    walk.check("refuses the login that it was shipped with", || {
-        match umami.log_in(umami::ADMIN, umami::SHIPPED_PASSWORD)? {
-            Some(_) => bail!("anyone can log in as admin/umami; change that password in Umami at once"),
-            None => Ok(()),
-        }
+    walk.step("answers, and hands out the tracker", || {
+        umami.check_answers().map_err(|error| with_remedy(&error))
+    });
+    walk.check("refuses the login that it was shipped with", || match umami
+        .log_in(umami::ADMIN, umami::SHIPPED_PASSWORD)?
+    {
+        Some(_) => bail!("anyone can log in as admin/umami; change that password in Umami at once"),
+        None => Ok(()),
     });
     let token = walk.step("lets the administrator in", || {
         umami.log_in(umami::ADMIN, &settings.umami_password)?.context(
@@ -218,14 +315,24 @@ fn verify_umami(umami: &Umami, settings: &Settings) -> Walk {
     let url_path = format!("/xtask-verify/{marker}");
     for (claim, event_name) in [
         ("stores a page view and shows it", None),
-        ("stores a custom event and shows it", Some(format!("xtask-verify-{marker}"))),
+        (
+            "stores a custom event and shows it",
+            Some(format!("xtask-verify-{marker}")),
+        ),
     ] {
         walk.step(claim, || {
-            let event = Event { url_path: url_path.clone(), event_name };
+            let event = Event {
+                url_path: url_path.clone(),
+                event_name,
+            };
             umami.send(&event)?;
             // An hour each way for clocks that differ, as those of virtual machines do.
             let now = host::now() * 1000;
-            let is_shown = || Ok(umami.events(&token, now - 3_600_000, now + 3_600_000)?.contains(&event));
+            let is_shown = || {
+                Ok(umami
+                    .events(&token, now - 3_600_000, now + 3_600_000)?
+                    .contains(&event))
+            };
             match wait_until(UMAMI_PATIENCE, is_shown)? {
                 true => Ok(()),
                 false => bail!("lost in Umami: it answered 200 and stored nothing"),
@@ -244,18 +351,33 @@ fn verify_umami(umami: &Umami, settings: &Settings) -> Walk {
 }
 
 /// Returns also whether an error was accepted and did not appear.
-fn verify_glitchtip(glitchtip: &GlitchTip, settings: &Settings, patience: Duration) -> (Walk, bool) {
+fn verify_glitchtip(
+    glitchtip: &GlitchTip,
+    settings: &Settings,
+    patience: Duration,
+) -> (Walk, bool) {
     let mut walk = Walk::new("glitchtip");
-    walk.step("answers", || glitchtip.check_answers().map_err(|error| with_remedy(&error)));
-    let (organization, dsn) = walk.step("has a DSN for the website, and one for test errors", || {
-        let projects = glitchtip.projects()?;
-        let gone = "a project is gone; `cargo xtask restart glitchtip-web` makes it again";
-        glitchtip.dsn(glitchtip::find_site(&projects, &settings.glitchtip_project).context(gone)?)?;
-        let verification = glitchtip::find_verification(&projects).context(gone)?;
-        Ok((verification.organization.slug.clone(), glitchtip.dsn(verification)?))
+    walk.step("answers", || {
+        glitchtip
+            .check_answers()
+            .map_err(|error| with_remedy(&error))
     });
+    let (organization, dsn) =
+        walk.step("has a DSN for the website, and one for test errors", || {
+            let projects = glitchtip.projects()?;
+            let gone = "a project is gone; `cargo xtask restart glitchtip-web` makes it again";
+            glitchtip
+                .dsn(glitchtip::find_site(&projects, &settings.glitchtip_project).context(gone)?)?;
+            let verification = glitchtip::find_verification(&projects).context(gone)?;
+            Ok((
+                verification.organization.slug.clone(),
+                glitchtip.dsn(verification)?,
+            ))
+        });
     let event_id = new_marker();
-    walk.step("accepts an error at its DSN", || glitchtip.send_error(&dsn, &event_id));
+    walk.step("accepts an error at its DSN", || {
+        glitchtip.send_error(&dsn, &event_id)
+    });
     let accepted = Instant::now();
     walk.check("is closed for sign-up, unless .env opens it", || {
         if glitchtip.is_open_for_signup()? && !settings.signup_is_wanted {
@@ -288,7 +410,9 @@ fn verify_glitchtip(glitchtip: &GlitchTip, settings: &Settings, patience: Durati
 }
 
 fn with_remedy(error: &anyhow::Error) -> anyhow::Error {
-    anyhow!("{error:#}; `cargo xtask status` shows what runs, `cargo xtask up` starts what does not")
+    anyhow!(
+        "{error:#}; `cargo xtask status` shows what runs, `cargo xtask up` starts what does not"
+    )
 }
 
 /// To the millisecond.
@@ -302,7 +426,10 @@ fn new_marker() -> String {
 }
 
 /// Asks until the answer is yes, at least once.
-fn wait_until(patience: Duration, mut ask: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<bool> {
+fn wait_until(
+    patience: Duration,
+    mut ask: impl FnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<bool> {
     let deadline = Instant::now() + patience;
     loop {
         if ask()? {

@@ -90,24 +90,35 @@ impl Manifest {
 
     /// How many rows all its tables have.
     pub fn rows(&self) -> u64 {
-        self.databases.values().flat_map(|database| database.tables.values()).sum()
+        self.databases
+            .values()
+            .flat_map(|database| database.tables.values())
+            .sum()
     }
 }
 
 /// `analytics-2026-11-22T17-42-29Z.tar`: sorts by time, and is a file name everywhere.
 pub fn file_name(project: &str, seconds: u64) -> String {
-    format!("{project}-{}.tar", render_timestamp(seconds).replace(':', "-"))
+    format!(
+        "{project}-{}.tar",
+        render_timestamp(seconds).replace(':', "-")
+    )
 }
 
 /// Whether `name` is one that [`file_name`] gives for `project`.
 pub fn is_file_name(project: &str, name: &str) -> bool {
-    let stamp = name.strip_prefix(project).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".tar"));
+    let stamp = name
+        .strip_prefix(project)
+        .and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".tar"));
     stamp.is_some_and(|stamp| {
         stamp.len() == "2026-11-22T17-42-29Z".len()
-            && stamp.bytes().zip("0000-00-00T00-00-00Z".bytes()).all(|(byte, shape)| match shape {
-                b'0' => byte.is_ascii_digit(),
-                _ => byte == shape,
-            })
+            && stamp
+                .bytes()
+                .zip("0000-00-00T00-00-00Z".bytes())
+                .all(|(byte, shape)| match shape {
+                    b'0' => byte.is_ascii_digit(),
+                    _ => byte == shape,
+                })
     })
 }
 
@@ -148,10 +159,15 @@ pub fn parse_header(header: &[u8; BLOCK as usize]) -> Result<Option<(String, u64
     if header.iter().all(|&byte| byte == 0) {
         return Ok(None);
     }
-    let name = header[..100].split(|&byte| byte == 0).next().unwrap_or_default();
+    let name = header[..100]
+        .split(|&byte| byte == 0)
+        .next()
+        .unwrap_or_default();
     let name = String::from_utf8_lossy(name).into_owned();
     let size = match header[124] {
-        0x80 => header[128..136].iter().fold(0, |size: u64, &byte| size << 8 | u64::from(byte)),
+        0x80 => header[128..136]
+            .iter()
+            .fold(0, |size: u64, &byte| size << 8 | u64::from(byte)),
         _ => {
             let digits = std::str::from_utf8(&header[124..135]).map_err(|_| NO_HEADER)?;
             u64::from_str_radix(digits, 8).map_err(|_| NO_HEADER)?
@@ -167,7 +183,10 @@ const NO_HEADER: &str = "what should be the header of a part is none";
 
 /// The part [`SUMS`]: what `sha256sum` prints for these parts.
 pub fn render_sums(parts: &BTreeMap<String, Part>) -> String {
-    parts.iter().map(|(name, part)| format!("{}  {name}\n", part.sha256)).collect()
+    parts
+        .iter()
+        .map(|(name, part)| format!("{}  {name}\n", part.sha256))
+        .collect()
 }
 
 /// What psql said while it dumped or counted: rows, the last migration, the server's version.
@@ -188,9 +207,13 @@ pub fn parse_said(text: &str) -> Said {
         let mut fields = line.splitn(3, '|');
         match (fields.next(), fields.next(), fields.next()) {
             (Some("rows"), Some(count), Some(table)) => {
-                said.database.tables.insert(table.to_owned(), count.parse().unwrap_or(0));
+                said.database
+                    .tables
+                    .insert(table.to_owned(), count.parse().unwrap_or(0));
             }
-            (Some("migration"), Some(_), Some(name)) => said.database.migration = Some(name.to_owned()),
+            (Some("migration"), Some(_), Some(name)) => {
+                said.database.migration = Some(name.to_owned())
+            }
             (Some("version"), Some(version), None) => said.version = version.to_owned(),
             (Some("complete"), None, None) => said.is_complete = true,
             _ => said.warnings.push(line.to_owned()),
@@ -217,8 +240,14 @@ pub fn difference(saved: &Database, found: &Database) -> Option<String> {
         Some(rows) => format!("{rows} rows"),
         None => "no such table".to_owned(),
     };
-    let table = tables.into_iter().find(|&table| saved.tables.get(table) != found.tables.get(table))?;
-    Some(format!("{table}: {} were saved, {} came back", count(saved, table), count(found, table)))
+    let table = tables
+        .into_iter()
+        .find(|&table| saved.tables.get(table) != found.tables.get(table))?;
+    Some(format!(
+        "{table}: {} were saved, {} came back",
+        count(saved, table),
+        count(found, table)
+    ))
 }
 
 /// What an image knows: its version and the names of its migrations.
@@ -230,8 +259,14 @@ pub struct Known {
 
 /// Reads the lines that `version.sh` prints.
 pub fn parse_known(text: &str) -> Known {
-    let of = |word: &'static str| text.lines().filter_map(move |line| line.strip_prefix(word)?.strip_prefix(' '));
-    Known { version: of("version").next().map(str::to_owned), migrations: of("migration").map(str::to_owned).collect() }
+    let of = |word: &'static str| {
+        text.lines()
+            .filter_map(move |line| line.strip_prefix(word)?.strip_prefix(' '))
+    };
+    Known {
+        version: of("version").next().map(str::to_owned),
+        migrations: of("migration").map(str::to_owned).collect(),
+    }
 }
 
 /// Why `service` of a backup cannot run with an image: it is from a newer version of the application.
@@ -241,15 +276,21 @@ pub fn refusal(service: &str, manifest: &Manifest, known: &Known, image: &str) -
     let here = known.version.as_deref().and_then(Version::parse);
     let last = manifest.databases.get(service)?.migration.as_ref();
     let what = match (saved, here) {
-        (Some(saved), Some(here)) if saved > here => format!("{service} {saved}, and {image} is {here}"),
+        (Some(saved), Some(here)) if saved > here => {
+            format!("{service} {saved}, and {image} is {here}")
+        }
         (Some(_), Some(_)) => return None,
         // Without versions the last migration tells; older ones may have been squashed since.
         _ => {
-            let last = last.filter(|last| !known.migrations.is_empty() && !known.migrations.contains(last))?;
+            let last = last
+                .filter(|last| !known.migrations.is_empty() && !known.migrations.contains(last))?;
             format!("a newer {service}, with the migration {last} that {image} does not know")
         }
     };
-    Some(format!("it is of {what}; take the image it was made with ({}) or a newer one", application.image))
+    Some(format!(
+        "it is of {what}; take the image it was made with ({}) or a newer one",
+        application.image
+    ))
 }
 
 #[cfg(test)]
@@ -264,7 +305,10 @@ mod tests {
             let mut flipped = header;
             flipped[bit / 8] ^= 1 << (bit % 8);
             let found = parse_header(&flipped);
-            assert!(found.is_err(), "bit {bit} of the header was flipped, and it was read as {found:?}");
+            assert!(
+                found.is_err(),
+                "bit {bit} of the header was flipped, and it was read as {found:?}"
+            );
         }
     }
 
@@ -283,17 +327,29 @@ mod tests {
         let name = file_name("analytics", 1_795_369_349);
         assert_eq!(name, "analytics-2026-11-22T17-42-29Z.tar");
         assert!(is_file_name("analytics", &name));
-        for other in ["analytics-2026-11-22T17-42-29Z.tar.gz", "analytics-notes.tar", "other-2026-11-22T17-42-29Z.tar"]
-        {
+        for other in [
+            "analytics-2026-11-22T17-42-29Z.tar.gz",
+            "analytics-notes.tar",
+            "other-2026-11-22T17-42-29Z.tar",
+        ] {
             assert!(!is_file_name("analytics", other), "{other}");
         }
         // A project whose name begins like ours is another one.
-        assert!(!is_file_name("analytics", "analytics-2-2026-11-22T17-42-29Z.tar"));
+        assert!(!is_file_name(
+            "analytics",
+            "analytics-2-2026-11-22T17-42-29Z.tar"
+        ));
     }
 
     fn database(tables: &[(&str, u64)]) -> Database {
-        let tables = tables.iter().map(|&(name, rows)| (name.to_owned(), rows)).collect();
-        Database { tables, migration: None }
+        let tables = tables
+            .iter()
+            .map(|&(name, rows)| (name.to_owned(), rows))
+            .collect();
+        Database {
+            tables,
+            migration: None,
+        }
     }
 
     #[test]
@@ -303,8 +359,14 @@ mod tests {
         let check = |found: &[(&str, u64)], text: &str| {
             assert_eq!(difference(&saved, &database(found)).as_deref(), Some(text));
         };
-        check(&[("public.a", 1), ("public.b", 1)], "public.b: 2 rows were saved, 1 rows came back");
-        check(&[("public.a", 1)], "public.b: 2 rows were saved, no such table came back");
+        check(
+            &[("public.a", 1), ("public.b", 1)],
+            "public.b: 2 rows were saved, 1 rows came back",
+        );
+        check(
+            &[("public.a", 1)],
+            "public.b: 2 rows were saved, no such table came back",
+        );
         check(
             &[("public.a", 1), ("public.b", 2), ("public.c", 0)],
             "public.c: no such table were saved, 0 rows came back",
@@ -313,8 +375,13 @@ mod tests {
 
     #[test]
     fn what_psql_says_is_told_from_its_warnings() {
-        let said = parse_said("version|15.18\nrows|3|public.\"a|b\"\nmigration|last|20_next\nNOTICE: x\ncomplete\n");
-        assert_eq!(said.database.tables, BTreeMap::from([("public.\"a|b\"".to_owned(), 3)]));
+        let said = parse_said(
+            "version|15.18\nrows|3|public.\"a|b\"\nmigration|last|20_next\nNOTICE: x\ncomplete\n",
+        );
+        assert_eq!(
+            said.database.tables,
+            BTreeMap::from([("public.\"a|b\"".to_owned(), 3)])
+        );
         assert_eq!(said.database.migration.as_deref(), Some("20_next"));
         assert_eq!((said.version.as_str(), said.is_complete), ("15.18", true));
         assert_eq!(said.warnings, ["NOTICE: x"]);
@@ -327,7 +394,10 @@ mod tests {
             image_id: "sha256:0".to_owned(),
             version: version.map(str::to_owned),
         };
-        let database = Database { migration: Some(migration.to_owned()), ..Database::default() };
+        let database = Database {
+            migration: Some(migration.to_owned()),
+            ..Database::default()
+        };
         Manifest {
             format: FORMAT,
             name: String::new(),
@@ -343,9 +413,17 @@ mod tests {
 
     #[track_caller]
     fn check_refusal(version: Option<&str>, migration: &str, known: &str, refused: Option<&str>) {
-        let found = refusal("umami", &manifest(version, migration), &parse_known(known), "umami:3.1");
+        let found = refusal(
+            "umami",
+            &manifest(version, migration),
+            &parse_known(known),
+            "umami:3.1",
+        );
         match refused {
-            Some(text) => assert!(found.as_ref().is_some_and(|found| found.contains(text)), "{found:?}"),
+            Some(text) => assert!(
+                found.as_ref().is_some_and(|found| found.contains(text)),
+                "{found:?}"
+            ),
             None => assert_eq!(found, None),
         }
     }
@@ -354,9 +432,19 @@ mod tests {
     fn only_what_is_newer_is_refused() {
         check_refusal(Some("3.1.0"), "19", "version 3.1.0\nmigration 19\n", None);
         check_refusal(Some("3.0.0"), "gone", "version 3.1.0\nmigration 19\n", None);
-        check_refusal(Some("3.2.0"), "20", "version 3.1.0\nmigration 19\n", Some("umami 3.2.0"));
+        check_refusal(
+            Some("3.2.0"),
+            "20",
+            "version 3.1.0\nmigration 19\n",
+            Some("umami 3.2.0"),
+        );
         check_refusal(None, "19", "migration 18\nmigration 19\n", None);
-        check_refusal(None, "20_next", "migration 18\nmigration 19\n", Some("20_next"));
+        check_refusal(
+            None,
+            "20_next",
+            "migration 18\nmigration 19\n",
+            Some("20_next"),
+        );
         check_refusal(None, "20_next", "", None);
     }
 
@@ -366,6 +454,10 @@ mod tests {
         assert!(Manifest::parse(&newer.to_string()).is_ok());
         newer["format"] = 2.into();
         newer["applications"] = "something else".into();
-        assert!(Manifest::parse(&newer.to_string()).unwrap_err().contains("newer xtask"));
+        assert!(
+            Manifest::parse(&newer.to_string())
+                .unwrap_err()
+                .contains("newer xtask")
+        );
     }
 }

@@ -84,7 +84,10 @@ pub struct Dependency {
 impl Service {
     /// Bytes; 0 is no limit.
     pub fn memory_limit(&self) -> u64 {
-        self.mem_limit.as_u64().or_else(|| self.mem_limit.as_str()?.parse().ok()).unwrap_or(0)
+        self.mem_limit
+            .as_u64()
+            .or_else(|| self.mem_limit.as_str()?.parse().ok())
+            .unwrap_or(0)
     }
 }
 
@@ -97,10 +100,17 @@ impl Config {
     /// Whether a container of this service holds another volume than it is to: one that has got another name
     /// since. Compose does not see that (2.26).
     pub fn has_other_volume(&self, service: &str, container: &Container) -> bool {
-        let mounts = self.services.get(service).into_iter().flat_map(|service| &service.volumes);
+        let mounts = self
+            .services
+            .get(service)
+            .into_iter()
+            .flat_map(|service| &service.volumes);
         mounts.filter(|mount| mount.kind == "volume").any(|mount| {
             let name = self.volumes.get(&mount.source).map(|volume| &volume.name);
-            let mounted = container.mounts.iter().find(|mounted| mounted.destination == mount.target);
+            let mounted = container
+                .mounts
+                .iter()
+                .find(|mounted| mounted.destination == mount.target);
             mounted.is_some_and(|mounted| name.is_some_and(|name| mounted.name != *name))
         })
     }
@@ -120,8 +130,13 @@ impl Config {
     /// # Errors
     /// When the configuration publishes no port of it.
     pub fn endpoint(&self, service: &str) -> anyhow::Result<String> {
-        let endpoint = self.endpoints().into_iter().find(|(name, _)| *name == service);
-        Ok(endpoint.with_context(|| format!("the compose file publishes no port of {service}"))?.1)
+        let endpoint = self
+            .endpoints()
+            .into_iter()
+            .find(|(name, _)| *name == service);
+        Ok(endpoint
+            .with_context(|| format!("the compose file publishes no port of {service}"))?
+            .1)
     }
 
     /// Each service with a published port, and the URL at which it answers on this machine.
@@ -133,7 +148,10 @@ impl Config {
             };
             format!("http://{host}:{}", port.published)
         };
-        self.services.iter().filter_map(|(name, service)| Some((name.as_str(), url(service.ports.first()?)))).collect()
+        self.services
+            .iter()
+            .filter_map(|(name, service)| Some((name.as_str(), url(service.ports.first()?))))
+            .collect()
     }
 }
 
@@ -153,8 +171,14 @@ pub fn parse_variables(yaml: &str) -> BTreeMap<String, Variables> {
     }
     let name = |text: Option<&str>| {
         // A port's own variable stands after the address's.
-        let after = text.and_then(|text| text.rsplit_once("${")).map_or("", |(_, after)| after);
-        after.split([':', '}', '?', '-']).next().unwrap_or_default().to_owned()
+        let after = text
+            .and_then(|text| text.rsplit_once("${"))
+            .map_or("", |(_, after)| after);
+        after
+            .split([':', '}', '?', '-'])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
     };
     let variables = |service: &serde_yaml::Value| {
         let port = &service["ports"][0];
@@ -165,7 +189,10 @@ pub fn parse_variables(yaml: &str) -> BTreeMap<String, Variables> {
         }
     };
     let file: Option<File> = serde_yaml::from_str(yaml).ok();
-    file.into_iter().flat_map(|file| file.services).map(|(name, service)| (name, variables(&service))).collect()
+    file.into_iter()
+        .flat_map(|file| file.services)
+        .map(|(name, service)| (name, variables(&service)))
+        .collect()
 }
 
 /// Reads `docker compose config --hash "*"`: a line a service, its name and the hash of its configuration.
@@ -187,7 +214,11 @@ mod tests {
         let variables = parse_variables(yaml);
         let expected = ["UMAMI_IMAGE", "UMAMI_MEMORY", "UMAMI_PORT"].map(str::to_owned);
         assert_eq!(
-            [&variables["umami"].image, &variables["umami"].limit, &variables["umami"].port],
+            [
+                &variables["umami"].image,
+                &variables["umami"].limit,
+                &variables["umami"].port
+            ],
             expected.each_ref()
         );
         assert_eq!(variables["redis"], Variables::default());

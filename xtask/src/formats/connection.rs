@@ -29,8 +29,14 @@ pub struct GlitchTip {
 impl Umami {
     pub fn new(url: String, website_id: String) -> Umami {
         let script_url = format!("{url}/script.js");
-        let snippet = format!(r#"<script defer src="{script_url}" data-website-id="{website_id}"></script>"#);
-        Umami { url, script_url, website_id, snippet }
+        let snippet =
+            format!(r#"<script defer src="{script_url}" data-website-id="{website_id}"></script>"#);
+        Umami {
+            url,
+            script_url,
+            website_id,
+            snippet,
+        }
     }
 }
 
@@ -113,7 +119,14 @@ mod tests {
         let examples: Vec<&str> = text.split("\n\n").skip(1).collect();
         assert_eq!(examples.len(), 3);
         for example in examples {
-            assert_eq!(example.lines().filter(|line| line.starts_with("  ")).count(), 3, "{example}");
+            assert_eq!(
+                example
+                    .lines()
+                    .filter(|line| line.starts_with("  "))
+                    .count(),
+                3,
+                "{example}"
+            );
             assert!(example.contains(&connection().glitchtip.dsn), "{example}");
         }
     }

@@ -86,7 +86,9 @@ pub struct HostConfig {
 impl Container {
     fn label(&self, name: &str) -> &str {
         let labels = self.config.labels.as_ref();
-        labels.and_then(|labels| labels.get(&format!("com.docker.compose.{name}"))).map_or("", String::as_str)
+        labels
+            .and_then(|labels| labels.get(&format!("com.docker.compose.{name}")))
+            .map_or("", String::as_str)
     }
 
     pub fn service(&self) -> &str {
@@ -100,7 +102,9 @@ impl Container {
     /// The version of what is inside, where the image's label says it.
     pub fn image_version(&self) -> Option<&str> {
         let labels = self.config.labels.as_ref()?;
-        labels.get("org.opencontainers.image.version").map(String::as_str)
+        labels
+            .get("org.opencontainers.image.version")
+            .map(String::as_str)
     }
 
     /// What the last health check printed, if it failed.
@@ -112,13 +116,22 @@ impl Container {
     /// How far the container is. `baseline` is the same service's container as it was before anything
     /// was started: what it did then is no news.
     pub fn progress(&self, is_one_shot: bool, baseline: Option<&Container>) -> Progress {
-        let same_run =
-            baseline.filter(|before| before.id == self.id && before.state.started_at == self.state.started_at);
-        let restarts_before = baseline.filter(|before| before.id == self.id).map_or(0, |before| before.restart_count);
+        let same_run = baseline.filter(|before| {
+            before.id == self.id && before.state.started_at == self.state.started_at
+        });
+        let restarts_before = baseline
+            .filter(|before| before.id == self.id)
+            .map_or(0, |before| before.restart_count);
         let restarts = self.restart_count.saturating_sub(restarts_before);
-        let health = self.state.health.as_ref().map(|health| health.status.as_str());
+        let health = self
+            .state
+            .health
+            .as_ref()
+            .map(|health| health.status.as_str());
         match (self.state.status.as_str(), health) {
-            ("created", _) if self.state.error.is_empty() || same_run.is_some() => Progress::Waiting("created"),
+            ("created", _) if self.state.error.is_empty() || same_run.is_some() => {
+                Progress::Waiting("created")
+            }
             ("created", _) => Progress::Failed(Reason::NotStarted),
             ("exited", _) if is_one_shot && self.state.exit_code == 0 => Progress::Ready("done"),
             ("exited" | "dead", _) if same_run.is_some() => Progress::Waiting("stopped"),
@@ -171,7 +184,10 @@ impl fmt::Display for Reason {
             Reason::OutOfMemory => f.write_str("killed for memory"),
             Reason::Unhealthy => f.write_str("unhealthy"),
             Reason::RestartLoop(restarts, code) => {
-                write!(f, "restarts for ever ({restarts} times, last exit code {code})")
+                write!(
+                    f,
+                    "restarts for ever ({restarts} times, last exit code {code})"
+                )
             }
             Reason::Paused => f.write_str("paused"),
         }
@@ -221,7 +237,8 @@ pub fn parse_memory(lines: &str) -> anyhow::Result<BTreeMap<String, u64>> {
     lines
         .lines()
         .map(|line| {
-            let line: Line = serde_json::from_str(line).context("reading the output of `docker stats`")?;
+            let line: Line =
+                serde_json::from_str(line).context("reading the output of `docker stats`")?;
             let used = line.memory.split(" / ").next().unwrap_or_default();
             Ok((line.id, parse_bytes(used).unwrap_or(0)))
         })
@@ -259,7 +276,10 @@ impl Image {
     /// Whether a compose file means this image by `name`: `redis` is `docker.io/library/redis:latest`.
     pub fn is_called(&self, name: &str) -> bool {
         let names = self.repo_tags.iter().chain(&self.repo_digests).flatten();
-        self.id == name || names.map(|known| full_name(known)).any(|known| known == full_name(name))
+        self.id == name
+            || names
+                .map(|known| full_name(known))
+                .any(|known| known == full_name(name))
     }
 }
 
@@ -267,7 +287,11 @@ fn full_name(name: &str) -> String {
     let name = name.strip_prefix("docker.io/").unwrap_or(name);
     let name = name.strip_prefix("library/").unwrap_or(name);
     let last = name.rsplit('/').next().unwrap_or(name);
-    if last.contains([':', '@']) { name.to_owned() } else { format!("{name}:latest") }
+    if last.contains([':', '@']) {
+        name.to_owned()
+    } else {
+        format!("{name}:latest")
+    }
 }
 
 /// Reads what `docker image inspect` prints.
@@ -290,13 +314,22 @@ mod tests {
 
     #[track_caller]
     fn check(state: &str, restart_count: u64, is_one_shot: bool, wanted: Progress) {
-        assert_eq!(container(state, restart_count).progress(is_one_shot, None), wanted);
+        assert_eq!(
+            container(state, restart_count).progress(is_one_shot, None),
+            wanted
+        );
     }
 
     #[test]
     fn an_event_says_where_to_look() {
-        assert_eq!(parse_event("c1 exec_create: curl http://127.0.0.1:3000"), None);
-        assert_eq!(parse_event("c1 health_status: healthy"), Some(Some("c1".to_owned())));
+        assert_eq!(
+            parse_event("c1 exec_create: curl http://127.0.0.1:3000"),
+            None
+        );
+        assert_eq!(
+            parse_event("c1 health_status: healthy"),
+            Some(Some("c1".to_owned()))
+        );
         assert_eq!(parse_event("c1 die"), Some(Some("c1".to_owned())));
         assert_eq!(parse_event("c1 rename"), Some(None));
     }
@@ -311,33 +344,80 @@ mod tests {
         check(r#""Status":"running""#, 0, false, Ready("running"));
         check(r#""Status":"running""#, 0, true, Waiting("running"));
         check(r#""Status":"exited","ExitCode":0"#, 0, true, Ready("done"));
-        check(r#""Status":"exited","ExitCode":0"#, 0, false, Failed(Reason::Exited(0)));
-        check(r#""Status":"exited","ExitCode":3"#, 0, true, Failed(Reason::Exited(3)));
-        check(r#""Status":"exited","ExitCode":137,"OOMKilled":true"#, 0, true, Failed(Reason::OutOfMemory));
-        check(r#""Status":"running","Health":{"Status":"unhealthy"}"#, 0, false, Failed(Reason::Unhealthy));
-        check(r#""Status":"created","Error":"port is already allocated""#, 0, false, Failed(Reason::NotStarted));
+        check(
+            r#""Status":"exited","ExitCode":0"#,
+            0,
+            false,
+            Failed(Reason::Exited(0)),
+        );
+        check(
+            r#""Status":"exited","ExitCode":3"#,
+            0,
+            true,
+            Failed(Reason::Exited(3)),
+        );
+        check(
+            r#""Status":"exited","ExitCode":137,"OOMKilled":true"#,
+            0,
+            true,
+            Failed(Reason::OutOfMemory),
+        );
+        check(
+            r#""Status":"running","Health":{"Status":"unhealthy"}"#,
+            0,
+            false,
+            Failed(Reason::Unhealthy),
+        );
+        check(
+            r#""Status":"created","Error":"port is already allocated""#,
+            0,
+            false,
+            Failed(Reason::NotStarted),
+        );
         check(r#""Status":"created""#, 0, false, Waiting("created"));
         // Health stays `starting` for ever in a restart loop.
         check(starting, 3, false, Failed(Reason::RestartLoop(3, 0)));
-        check(r#""Status":"restarting","ExitCode":1"#, 2, false, Waiting("restarting"));
+        check(
+            r#""Status":"restarting","ExitCode":1"#,
+            2,
+            false,
+            Waiting("restarting"),
+        );
     }
 
     #[test]
     fn what_happened_before_is_no_news() {
         let before = container(r#""Status":"exited","ExitCode":1,"StartedAt":"t1""#, 0);
         let again = container(r#""Status":"exited","ExitCode":1,"StartedAt":"t2""#, 0);
-        assert_eq!(before.progress(true, Some(&before)), Progress::Waiting("stopped"));
-        assert_eq!(again.progress(true, Some(&before)), Progress::Failed(Reason::Exited(1)));
+        assert_eq!(
+            before.progress(true, Some(&before)),
+            Progress::Waiting("stopped")
+        );
+        assert_eq!(
+            again.progress(true, Some(&before)),
+            Progress::Failed(Reason::Exited(1))
+        );
         let restarted = container(r#""Status":"running","Health":{"Status":"starting"}"#, 9);
-        assert_eq!(restarted.progress(false, Some(&restarted)), Progress::Waiting("starting"));
+        assert_eq!(
+            restarted.progress(false, Some(&restarted)),
+            Progress::Waiting("starting")
+        );
     }
 
     #[test]
     fn image_names_are_compared_in_full() {
-        let image = parse_images(r#"[{"Id":"sha256:1","RepoTags":["redis:latest"],"RepoDigests":["redis@sha256:2"]}]"#)
-            .unwrap()
-            .remove(0);
-        for name in ["redis", "redis:latest", "docker.io/redis", "docker.io/library/redis:latest", "redis@sha256:2"] {
+        let image = parse_images(
+            r#"[{"Id":"sha256:1","RepoTags":["redis:latest"],"RepoDigests":["redis@sha256:2"]}]"#,
+        )
+        .unwrap()
+        .remove(0);
+        for name in [
+            "redis",
+            "redis:latest",
+            "docker.io/redis",
+            "docker.io/library/redis:latest",
+            "redis@sha256:2",
+        ] {
             assert!(image.is_called(name), "{name}");
         }
         assert!(!image.is_called("redis:7") && !image.is_called("my/redis"));

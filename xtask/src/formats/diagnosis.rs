@@ -56,36 +56,70 @@ pub struct Explanation {
 pub const OUT_OF_MEMORY: &str = "OOMKilled: true";
 
 /// The first that matches explains: what is more specific stands further up.
-pub static RULES: LazyLock<Vec<Rule>> =
-    LazyLock::new(|| serde_yaml::from_str(include_str!("../../failures.yml")).expect("the tests read it"));
+pub static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    serde_yaml::from_str(include_str!("../../failures.yml")).expect("the tests read it")
+});
 
 /// The first rule that knows the failure.
 pub fn explain(facts: &Facts) -> Option<Explanation> {
     let log = |text: &str| own_lines(text, &facts.service);
-    let said = [(Engine, facts.engine.clone()), (Service, facts.log.clone()), (Database, log(&facts.database_log))];
+    let said = [
+        (Engine, facts.engine.clone()),
+        (Service, facts.log.clone()),
+        (Database, log(&facts.database_log)),
+    ];
     RULES.iter().find_map(|rule| {
         let (words, evidence) = rule.seen.iter().flatten().find_map(|(speaker, pattern)| {
             let (_, text) = said.iter().find(|(who, _)| who == speaker)?;
-            text.lines().rev().find_map(|line| Some((find(pattern, line)?, line)))
+            text.lines()
+                .rev()
+                .find_map(|line| Some((find(pattern, line)?, line)))
         })?;
-        let mut names: Vec<(&str, &str)> =
-            vec![("service", if facts.service.is_empty() { "the stack" } else { &facts.service })];
+        let mut names: Vec<(&str, &str)> = vec![(
+            "service",
+            if facts.service.is_empty() {
+                "the stack"
+            } else {
+                &facts.service
+            },
+        )];
         names.extend(words);
-        names.extend(facts.names.iter().map(|(name, value)| (*name, value.as_str())));
+        names.extend(
+            facts
+                .names
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        );
         let fill = |text: &str| {
-            fill(text, |name| names.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into()))
+            fill(text, |name| {
+                names
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| (*value).into())
+            })
         };
-        Some(Explanation { cause: fill(&rule.cause), remedy: fill(&rule.remedy), evidence: evidence.trim().to_owned() })
+        Some(Explanation {
+            cause: fill(&rule.cause),
+            remedy: fill(&rule.remedy),
+            evidence: evidence.trim().to_owned(),
+        })
     })
 }
 
 /// The lines of PostgreSQL's log that may be about a service: those that name no role, or its own.
 fn own_lines(log: &str, service: &str) -> String {
     let is_foreign = |line: &&str| {
-        let role = line.split_once("user \"").and_then(|(_, rest)| rest.split_once('"'));
-        role.is_some_and(|(role, _)| matches!(role, "umami" | "glitchtip") && !service.starts_with(role))
+        let role = line
+            .split_once("user \"")
+            .and_then(|(_, rest)| rest.split_once('"'));
+        role.is_some_and(|(role, _)| {
+            matches!(role, "umami" | "glitchtip") && !service.starts_with(role)
+        })
     };
-    log.lines().filter(|line| !is_foreign(line)).map(|line| format!("{line}\n")).collect()
+    log.lines()
+        .filter(|line| !is_foreign(line))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// Finds `pattern` in `line`; returns what its `{name}`s stand for there.
@@ -96,15 +130,26 @@ fn find<'a>(pattern: &'static str, line: &'a str) -> Option<Vec<(&'static str, &
     let (name, rest) = rest.split_once('}')?;
     let (literal, _) = rest.split_once('{').unwrap_or((rest, ""));
     let ends_word = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',');
-    let starts =
-        if before.is_empty() { vec![0] } else { line.match_indices(before).map(|(at, _)| at + before.len()).collect() };
+    let starts = if before.is_empty() {
+        vec![0]
+    } else {
+        line.match_indices(before)
+            .map(|(at, _)| at + before.len())
+            .collect()
+    };
     starts.into_iter().find_map(|start| {
         let value = &line[start..];
-        let end =
-            if literal.is_empty() { value.find(ends_word).unwrap_or(value.len()) } else { value.find(literal)? };
+        let end = if literal.is_empty() {
+            value.find(ends_word).unwrap_or(value.len())
+        } else {
+            value.find(literal)?
+        };
         // A word, or what a pattern's end cuts out of one.
-        let word =
-            if before.is_empty() { value[..end].rsplit(ends_word).next().unwrap_or_default() } else { &value[..end] };
+        let word = if before.is_empty() {
+            value[..end].rsplit(ends_word).next().unwrap_or_default()
+        } else {
+            &value[..end]
+        };
         if word.is_empty() || word.contains(ends_word) {
             return None;
         }
@@ -122,8 +167,9 @@ fn find<'a>(pattern: &'static str, line: &'a str) -> Option<Vec<(&'static str, &
 fn fill<'a>(text: &str, value: impl Fn(&str) -> Option<Cow<'a, str>>) -> String {
     let mut filled = String::new();
     let mut rest = text;
-    while let Some((before, (name, after))) =
-        rest.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+    while let Some((before, (name, after))) = rest
+        .split_once('{')
+        .and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
     {
         let unknown = || match name {
             "from" => "of another version".into(),

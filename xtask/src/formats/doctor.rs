@@ -31,15 +31,27 @@ pub struct Finding {
 
 impl Finding {
     pub fn good(check: &str, finding: impl Into<String>) -> Finding {
-        Finding { check: check.to_owned(), level: Level::Good, finding: finding.into(), remedy: String::new() }
+        Finding {
+            check: check.to_owned(),
+            level: Level::Good,
+            finding: finding.into(),
+            remedy: String::new(),
+        }
     }
 
     pub fn warning(check: &str, finding: impl Into<String>, remedy: impl Into<String>) -> Finding {
-        Finding { level: Level::Warning, remedy: remedy.into(), ..Finding::good(check, finding) }
+        Finding {
+            level: Level::Warning,
+            remedy: remedy.into(),
+            ..Finding::good(check, finding)
+        }
     }
 
     pub fn stops(check: &str, finding: impl Into<String>, remedy: impl Into<String>) -> Finding {
-        Finding { level: Level::Stops, ..Finding::warning(check, finding, remedy) }
+        Finding {
+            level: Level::Stops,
+            ..Finding::warning(check, finding, remedy)
+        }
     }
 }
 
@@ -67,7 +79,13 @@ pub fn parse_things(text: &str) -> Vec<Thing> {
     let thing = |line: &str| {
         let mut columns = line.split('\t').map(str::to_owned);
         let mut next = || columns.next().unwrap_or_default();
-        Thing { name: next(), project: next(), folder: next(), ports: parse_ports(&next()), state: next() }
+        Thing {
+            name: next(),
+            project: next(),
+            folder: next(),
+            ports: parse_ports(&next()),
+            state: next(),
+        }
     };
     text.lines().map(thing).collect()
 }
@@ -76,7 +94,9 @@ pub fn parse_things(text: &str) -> Vec<Thing> {
 fn parse_ports(text: &str) -> BTreeSet<u16> {
     let ports = |part: &str| -> Option<_> {
         let published = part.split_once("->")?.0.rsplit(':').next()?.to_owned();
-        let (first, last) = published.split_once('-').unwrap_or((&published, &published));
+        let (first, last) = published
+            .split_once('-')
+            .unwrap_or((&published, &published));
         Some(first.parse::<u16>().ok()?..=last.parse().ok()?)
     };
     text.split(", ").filter_map(ports).flatten().collect()
@@ -100,17 +120,28 @@ impl Engine {
 
     /// Whether a container of the project is between two starts: then its port shows with nobody, and may be taken.
     pub fn has_restarting(&self, project: &str) -> bool {
-        self.containers.iter().any(|it| it.project == project && it.state == "restarting")
+        self.containers
+            .iter()
+            .any(|it| it.project == project && it.state == "restarting")
     }
 
     /// Another checkout whose containers carry our project's name. `is_other` knows whether a folder is
     /// one: a checkout that was moved is not.
-    pub fn other_checkout(&self, project: &str, is_other: impl Fn(&str) -> bool) -> Option<Finding> {
-        let other =
-            self.containers.iter().find(|it| it.project == project && !it.folder.is_empty() && is_other(&it.folder))?;
+    pub fn other_checkout(
+        &self,
+        project: &str,
+        is_other: impl Fn(&str) -> bool,
+    ) -> Option<Finding> {
+        let other = self
+            .containers
+            .iter()
+            .find(|it| it.project == project && !it.folder.is_empty() && is_other(&it.folder))?;
         Some(Finding::stops(
             "project",
-            format!("the project {project} is the stack of another checkout, in {}", other.folder),
+            format!(
+                "the project {project} is the stack of another checkout, in {}",
+                other.folder
+            ),
             format!(
                 "work there; or stop it there (`cargo xtask down` in {}): then `cargo xtask up` here goes on with its \
                  data; or give this checkout a COMPOSE_PROJECT_NAME of its own in .env, and names and ports in an override",
@@ -127,10 +158,17 @@ impl Engine {
             (project, folder) => format!("of the project {project} in {folder}"),
         };
         let foreign = |things: &'_ [Thing], name: &str| -> Option<String> {
-            things.iter().find(|thing| thing.name == name && thing.project != config.name).map(owner)
+            things
+                .iter()
+                .find(|thing| thing.name == name && thing.project != config.name)
+                .map(owner)
         };
         let mut findings = Vec::new();
-        for name in config.services.values().filter_map(|service| service.container_name.as_ref()) {
+        for name in config
+            .services
+            .values()
+            .filter_map(|service| service.container_name.as_ref())
+        {
             if let Some(owner) = foreign(&self.containers, name) {
                 findings.push(Finding::stops(
                     "names",
@@ -144,20 +182,33 @@ impl Engine {
                 findings.push(Finding::stops(
                     "names",
                     format!("the network name {} is taken by one {owner}", network.name),
-                    format!("`docker network rm {}`, once nothing uses it, frees the name", network.name),
+                    format!(
+                        "`docker network rm {}`, once nothing uses it, frees the name",
+                        network.name
+                    ),
                 ));
             }
         }
         for volume in config.volumes.values().filter(|volume| !volume.external) {
-            let Some(thing) = self.volumes.iter().find(|it| it.name == volume.name && it.project != config.name) else {
+            let Some(thing) = self
+                .volumes
+                .iter()
+                .find(|it| it.name == volume.name && it.project != config.name)
+            else {
                 continue;
             };
             let finding = format!("the volume {} is one {}", volume.name, owner(thing));
             findings.push(match thing.project.is_empty() {
-                true => Finding::warning("names", finding, "none, if you made it for this stack: it will be used"),
-                false => {
-                    Finding::stops("names", finding, "give this checkout a COMPOSE_PROJECT_NAME of its own in .env")
-                }
+                true => Finding::warning(
+                    "names",
+                    finding,
+                    "none, if you made it for this stack: it will be used",
+                ),
+                false => Finding::stops(
+                    "names",
+                    finding,
+                    "give this checkout a COMPOSE_PROJECT_NAME of its own in .env",
+                ),
             });
         }
         findings
@@ -165,7 +216,11 @@ impl Engine {
 
     /// Whether `port` is free, ours or another container's: `None` if the engine does not hold it.
     pub fn port_owner(&self, port: u16, project: &str) -> Option<Result<(), &Thing>> {
-        let holders = || self.containers.iter().filter(|container| container.ports.contains(&port));
+        let holders = || {
+            self.containers
+                .iter()
+                .filter(|container| container.ports.contains(&port))
+        };
         match holders().find(|container| container.project == project) {
             Some(_) => Some(Ok(())),
             None => holders().next().map(Err),
@@ -205,16 +260,25 @@ impl Info {
     }
 
     pub fn is_rootless(&self) -> bool {
-        self.security_options.iter().flatten().any(|option| option.contains("rootless"))
+        self.security_options
+            .iter()
+            .flatten()
+            .any(|option| option.contains("rootless"))
     }
 }
 
 /// What the engine has for the stack, against what the stack's limits let it take.
 pub fn check_resources(info: &Info, config: &Config, probe: Option<&Probe>) -> Vec<Finding> {
-    let (one_shots, long_running): (Vec<_>, Vec<_>) =
-        config.services.iter().partition(|(name, _)| config.is_one_shot(name));
-    let limits =
-        |services: &[(&String, &Service)]| services.iter().map(|(_, it)| it.memory_limit()).collect::<Vec<_>>();
+    let (one_shots, long_running): (Vec<_>, Vec<_>) = config
+        .services
+        .iter()
+        .partition(|(name, _)| config.is_one_shot(name));
+    let limits = |services: &[(&String, &Service)]| {
+        services
+            .iter()
+            .map(|(_, it)| it.memory_limit())
+            .collect::<Vec<_>>()
+    };
     let running: u64 = limits(&long_running).iter().sum();
     // Before the applications start, their migrations run in their place.
     let needed = running.max(limits(&one_shots).iter().sum());
@@ -222,13 +286,24 @@ pub fn check_resources(info: &Info, config: &Config, probe: Option<&Probe>) -> V
     let mut findings = vec![if info.mem_total < needed {
         let remedy = "give the engine's machine more memory (Docker Desktop: Settings, Resources; `colima start --memory 4`), \
                       or lower the limits in .env";
-        Finding::warning("memory", format!("the engine has {has}, the limits add up to {needs}"), remedy)
+        Finding::warning(
+            "memory",
+            format!("the engine has {has}, the limits add up to {needs}"),
+            remedy,
+        )
     } else {
-        Finding::good("memory", format!("the engine has {has}, the limits add up to {needs}"))
+        Finding::good(
+            "memory",
+            format!("the engine has {has}, the limits add up to {needs}"),
+        )
     }];
     if !info.memory_limit {
         let remedy = "enable the memory controller: `cgroup_enable=memory` on the kernel's command line, or cgroup v2 for rootless";
-        findings.push(Finding::warning("memory", "the engine does not enforce memory limits", remedy));
+        findings.push(Finding::warning(
+            "memory",
+            "the engine does not enforce memory limits",
+            remedy,
+        ));
     }
     findings.push(match probe.and_then(|probe| probe.free) {
         None => Finding::good("disk", "not known before the images are there"),
@@ -253,8 +328,7 @@ pub struct Login {
 }
 
 /// What [`Probe`] reads, said by a shell in PostgreSQL's image.
-pub const PROBE: &str =
-    "echo \"data: $(cat /probe/PG_VERSION 2>/dev/null)\"; postgres --version; df -Pk /probe 2>/dev/null || df -Pk /";
+pub const PROBE: &str = "echo \"data: $(cat /probe/PG_VERSION 2>/dev/null)\"; postgres --version; df -Pk /probe 2>/dev/null || df -Pk /";
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Probe {
@@ -269,10 +343,14 @@ impl Probe {
     pub fn parse(output: &str) -> Probe {
         let after = |word: &str| output.lines().find_map(|line| line.strip_prefix(word));
         let major = |text: &str| text.trim().split('.').next()?.parse().ok();
-        let blocks = output.lines().last().and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+        let blocks = output
+            .lines()
+            .last()
+            .and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
         Probe {
             data_major: after("data: ").and_then(major),
-            image_major: after("postgres (PostgreSQL) ").and_then(|text| major(text.split(' ').next()?)),
+            image_major: after("postgres (PostgreSQL) ")
+                .and_then(|text| major(text.split(' ').next()?)),
             free: blocks.map(|blocks| blocks * 1024),
         }
     }
@@ -281,7 +359,9 @@ impl Probe {
         match (self.data_major, self.image_major) {
             (Some(data), Some(in_image)) if data != in_image => Finding::stops(
                 "data",
-                format!("the volume was made by PostgreSQL {data}, and {image} is {in_image}, which cannot read it"),
+                format!(
+                    "the volume was made by PostgreSQL {data}, and {image} is {in_image}, which cannot read it"
+                ),
                 format!("set POSTGRES_IMAGE in deploy/analytics/.env to PostgreSQL {data}"),
             ),
             (Some(data), _) => Finding::good("data", format!("PostgreSQL {data}, like {image}")),
@@ -301,16 +381,26 @@ pub fn check_values(
     glitchtip_port: &str,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let effective: BTreeMap<&str, &Assignment> = assignments.iter().map(|it| (it.key.as_str(), it)).collect();
+    let effective: BTreeMap<&str, &Assignment> =
+        assignments.iter().map(|it| (it.key.as_str(), it)).collect();
     let mut stops = |key: &str, line: usize, what: &str, remedy: &str| {
-        findings.push(Finding::stops(".env", format!("line {line}: {key} {what}"), remedy));
+        findings.push(Finding::stops(
+            ".env",
+            format!("line {line}: {key} {what}"),
+            remedy,
+        ));
     };
     for (&key, assignment) in &effective {
         let (value, line) = (assignment.value.as_str(), assignment.line);
-        let is_url_safe = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+        let is_url_safe = value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
         match key {
             _ if value.is_empty() => {}
-            "UMAMI_DATABASE_PASSWORD" | "GLITCHTIP_DATABASE_PASSWORD" | "UMAMI_DATABASE" | "GLITCHTIP_DATABASE"
+            "UMAMI_DATABASE_PASSWORD"
+            | "GLITCHTIP_DATABASE_PASSWORD"
+            | "UMAMI_DATABASE"
+            | "GLITCHTIP_DATABASE"
                 if !is_url_safe =>
             {
                 stops(
@@ -326,8 +416,15 @@ pub fn check_values(
                 "begins with $, which GlitchTip takes for the name of another variable",
                 "empty the value; `cargo xtask setup` makes a new one",
             ),
-            "GLITCHTIP_DOMAIN" if !value.starts_with("http://") && !value.starts_with("https://") => {
-                stops(key, line, "has no scheme", "write it as http://errors.local:3002");
+            "GLITCHTIP_DOMAIN"
+                if !value.starts_with("http://") && !value.starts_with("https://") =>
+            {
+                stops(
+                    key,
+                    line,
+                    "has no scheme",
+                    "write it as http://errors.local:3002",
+                );
             }
             "GLITCHTIP_EMAIL_URL" if !value.contains("://") => {
                 stops(
@@ -338,9 +435,18 @@ pub fn check_values(
                 );
             }
             "ADMIN_EMAIL" if !value.contains('@') => {
-                stops(key, line, "is no e-mail address", "write it as name@example.com");
+                stops(
+                    key,
+                    line,
+                    "is no e-mail address",
+                    "write it as name@example.com",
+                );
             }
-            "ADMIN_EMAIL" if RESERVED_DOMAINS.iter().any(|domain| value.to_ascii_lowercase().ends_with(domain)) => {
+            "ADMIN_EMAIL"
+                if RESERVED_DOMAINS
+                    .iter()
+                    .any(|domain| value.to_ascii_lowercase().ends_with(domain)) =>
+            {
                 stops(
                     key,
                     line,
@@ -352,28 +458,50 @@ pub fn check_values(
         }
     }
     let mut warns = |line: usize, what: String, remedy: &str| {
-        findings.push(Finding::warning(".env", format!("line {line}: {what}"), remedy));
+        findings.push(Finding::warning(
+            ".env",
+            format!("line {line}: {what}"),
+            remedy,
+        ));
     };
     for (&key, assignment) in &effective {
         let (value, line) = (assignment.value.as_str(), assignment.line);
         if assignment.interpolates && value.contains('$') {
-            let what = format!("{key} has a $, which Compose takes for a reference to another variable");
+            let what =
+                format!("{key} has a $, which Compose takes for a reference to another variable");
             warns(line, what, "put the value in single quotes");
         }
         if assignment.is_placeholder() && known.contains_key(key) {
-            warns(line, format!("{key} is still a placeholder"), "`cargo xtask setup` makes a value");
+            warns(
+                line,
+                format!("{key} is still a placeholder"),
+                "`cargo xtask setup` makes a value",
+            );
         }
         if key == "GLITCHTIP_DOMAIN" && value.ends_with('/') {
-            warns(line, format!("{key} ends with a slash, and every DSN will have two"), "take it away");
+            warns(
+                line,
+                format!("{key} ends with a slash, and every DSN will have two"),
+                "take it away",
+            );
         }
     }
     if let Some(domain) = effective.get("GLITCHTIP_DOMAIN")
-        && let Some((_, port)) = domain.value.strip_prefix("http://").and_then(|rest| rest.rsplit_once(':'))
+        && let Some((_, port)) = domain
+            .value
+            .strip_prefix("http://")
+            .and_then(|rest| rest.rsplit_once(':'))
         && !glitchtip_port.is_empty()
         && port.trim_end_matches('/') != glitchtip_port
     {
-        let what = format!("GLITCHTIP_DOMAIN names port {port}, and GlitchTip is published on {glitchtip_port}");
-        warns(domain.line, what, "make GLITCHTIP_PORT the same, unless a proxy stands between");
+        let what = format!(
+            "GLITCHTIP_DOMAIN names port {port}, and GlitchTip is published on {glitchtip_port}"
+        );
+        warns(
+            domain.line,
+            what,
+            "make GLITCHTIP_PORT the same, unless a proxy stands between",
+        );
     }
     findings
 }
@@ -389,14 +517,20 @@ mod tests {
         let findings = check_values(&env::parse(text).unwrap(), &known, "3002");
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert_eq!(findings[0].level, level, "{findings:?}");
-        assert!(findings[0].finding.contains(words) && !findings[0].remedy.is_empty(), "{findings:?}");
+        assert!(
+            findings[0].finding.contains(words) && !findings[0].remedy.is_empty(),
+            "{findings:?}"
+        );
     }
 
     #[test]
     fn a_container_between_two_starts_may_hold_its_port() {
         let engine = |state: &str| {
             let containers = parse_things(&format!("umami\tanalytics\t/srv\t\t{state}\n"));
-            Engine { containers, ..Engine::default() }
+            Engine {
+                containers,
+                ..Engine::default()
+            }
         };
         assert!(engine("restarting").has_restarting("analytics"));
         assert!(!engine("restarting").has_restarting("other"));
@@ -405,18 +539,58 @@ mod tests {
 
     #[test]
     fn says_which_values_will_break() {
-        check("A=1\nUMAMI_DATABASE_PASSWORD=a/b\n", Level::Stops, "line 2: UMAMI_DATABASE_PASSWORD");
-        check("GLITCHTIP_DATABASE_PASSWORD='p%40ss'\n", Level::Stops, "break the database's URL");
+        check(
+            "A=1\nUMAMI_DATABASE_PASSWORD=a/b\n",
+            Level::Stops,
+            "line 2: UMAMI_DATABASE_PASSWORD",
+        );
+        check(
+            "GLITCHTIP_DATABASE_PASSWORD='p%40ss'\n",
+            Level::Stops,
+            "break the database's URL",
+        );
         check("UMAMI_DATABASE=my?db\n", Level::Stops, "UMAMI_DATABASE has");
-        check("GLITCHTIP_SECRET_KEY='$abc'\n", Level::Stops, "begins with $");
-        check("GLITCHTIP_DOMAIN=errors.local:3002\n", Level::Stops, "no scheme");
-        check("GLITCHTIP_DOMAIN=http://errors.local:3002/\n", Level::Warning, "slash");
-        check("GLITCHTIP_DOMAIN=http://errors.local:3005\n", Level::Warning, "names port 3005");
-        check("GLITCHTIP_EMAIL_URL=smtp.example.com:25\n", Level::Stops, "no scheme");
+        check(
+            "GLITCHTIP_SECRET_KEY='$abc'\n",
+            Level::Stops,
+            "begins with $",
+        );
+        check(
+            "GLITCHTIP_DOMAIN=errors.local:3002\n",
+            Level::Stops,
+            "no scheme",
+        );
+        check(
+            "GLITCHTIP_DOMAIN=http://errors.local:3002/\n",
+            Level::Warning,
+            "slash",
+        );
+        check(
+            "GLITCHTIP_DOMAIN=http://errors.local:3005\n",
+            Level::Warning,
+            "names port 3005",
+        );
+        check(
+            "GLITCHTIP_EMAIL_URL=smtp.example.com:25\n",
+            Level::Stops,
+            "no scheme",
+        );
         check("ADMIN_EMAIL=admin\n", Level::Stops, "no e-mail");
-        check("ADMIN_EMAIL=admin@Site.Local\n", Level::Stops, "reserved domain");
-        check("POSTGRES_PASSWORD=a$b\n", Level::Warning, "POSTGRES_PASSWORD has a $");
-        check("UMAMI_APP_SECRET=change_this_random_32_char_string\n", Level::Warning, "placeholder");
+        check(
+            "ADMIN_EMAIL=admin@Site.Local\n",
+            Level::Stops,
+            "reserved domain",
+        );
+        check(
+            "POSTGRES_PASSWORD=a$b\n",
+            Level::Warning,
+            "POSTGRES_PASSWORD has a $",
+        );
+        check(
+            "UMAMI_APP_SECRET=change_this_random_32_char_string\n",
+            Level::Warning,
+            "placeholder",
+        );
     }
 
     #[test]
@@ -424,7 +598,10 @@ mod tests {
         let good = "GLITCHTIP_DOMAIN=http://errors.local:3002\nGLITCHTIP_EMAIL_URL=smtp+tls://u:p@h:587\nADMIN_EMAIL=a@b.me\n\
                     UMAMI_DATABASE_PASSWORD=aZ09\nPOSTGRES_PASSWORD='a$b/?#'\n# GLITCHTIP_DOMAIN=x\nADMIN_EMAIL=a@b.me\n";
         for text in [good, "GLITCHTIP_DOMAIN=https://errors.example.com\n", ""] {
-            assert_eq!(check_values(&env::parse(text).unwrap(), &BTreeMap::new(), "3002"), []);
+            assert_eq!(
+                check_values(&env::parse(text).unwrap(), &BTreeMap::new(), "3002"),
+                []
+            );
         }
     }
 
@@ -434,7 +611,12 @@ mod tests {
 
     fn engine(containers: &str, networks: &str, volumes: &str) -> Engine {
         let [containers, networks, volumes] = [containers, networks, volumes].map(parse_things);
-        Engine { containers, networks, volumes, ..Engine::default() }
+        Engine {
+            containers,
+            networks,
+            volumes,
+            ..Engine::default()
+        }
     }
 
     #[test]
@@ -443,23 +625,62 @@ mod tests {
         let check = |engine: Engine, level, words: &str| {
             let findings = engine.taken_names(&config);
             assert_eq!(findings.len(), 1, "{findings:?}");
-            assert!(findings[0].level == level && findings[0].finding.contains(words), "{findings:?}");
+            assert!(
+                findings[0].level == level && findings[0].finding.contains(words),
+                "{findings:?}"
+            );
         };
-        check(engine("umami\t\t\t\n", "", ""), Level::Stops, "container name umami is taken by one made by hand");
-        check(engine("umami\tother\t/o\t\n", "", ""), Level::Stops, "of the project other in /o");
-        check(engine("", "analytics-network\tother\n", ""), Level::Stops, "network name analytics-network");
-        check(engine("", "", "analytics_postgres_data\tother\n"), Level::Stops, "of the project other");
-        check(engine("", "", "analytics_postgres_data\t\n"), Level::Warning, "made by hand");
-        let ours = engine("umami\tanalytics\t/c\t\nredis\t\t\t\n", "analytics-network\tanalytics\nshared\t\n", "");
+        check(
+            engine("umami\t\t\t\n", "", ""),
+            Level::Stops,
+            "container name umami is taken by one made by hand",
+        );
+        check(
+            engine("umami\tother\t/o\t\n", "", ""),
+            Level::Stops,
+            "of the project other in /o",
+        );
+        check(
+            engine("", "analytics-network\tother\n", ""),
+            Level::Stops,
+            "network name analytics-network",
+        );
+        check(
+            engine("", "", "analytics_postgres_data\tother\n"),
+            Level::Stops,
+            "of the project other",
+        );
+        check(
+            engine("", "", "analytics_postgres_data\t\n"),
+            Level::Warning,
+            "made by hand",
+        );
+        let ours = engine(
+            "umami\tanalytics\t/c\t\nredis\t\t\t\n",
+            "analytics-network\tanalytics\nshared\t\n",
+            "",
+        );
         assert_eq!(ours.taken_names(&config), []);
     }
 
     #[test]
     fn stops_before_the_stack_of_another_checkout() {
-        let there = engine("umami\tanalytics\t/there\t\nx\tother\t/elsewhere\t\n", "", "");
-        let finding = there.other_checkout("analytics", |folder| folder != "/here").unwrap();
-        assert!(finding.level == Level::Stops && finding.finding.contains("/there"), "{finding:?}");
-        assert_eq!(there.other_checkout("analytics", |folder| folder != "/there"), None);
+        let there = engine(
+            "umami\tanalytics\t/there\t\nx\tother\t/elsewhere\t\n",
+            "",
+            "",
+        );
+        let finding = there
+            .other_checkout("analytics", |folder| folder != "/here")
+            .unwrap();
+        assert!(
+            finding.level == Level::Stops && finding.finding.contains("/there"),
+            "{finding:?}"
+        );
+        assert_eq!(
+            there.other_checkout("analytics", |folder| folder != "/there"),
+            None
+        );
     }
 
     #[test]
@@ -471,23 +692,42 @@ mod tests {
             let json = format!(
                 r#"{{"ServerVersion":"26","OperatingSystem":"x","Architecture":"x86_64","MemTotal":{memory},"MemoryLimit":{limits}}}"#
             );
-            let findings = check_resources(&Info::parse(&json).unwrap(), &config, Some(&Probe::parse(df)));
-            assert_eq!([findings[0].level, findings.last().unwrap().level], level, "{findings:?}");
+            let findings = check_resources(
+                &Info::parse(&json).unwrap(),
+                &config,
+                Some(&Probe::parse(df)),
+            );
+            assert_eq!(
+                [findings[0].level, findings.last().unwrap().level],
+                level,
+                "{findings:?}"
+            );
             assert_eq!(findings.len(), if limits { 2 } else { 3 });
         };
         let roomy = "data: 15\npostgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\nFilesystem 1024-blocks Used Available Capacity Mounted on\n\
                      overlay 264212084 21212792 74073096 23% /\n";
         check(2 << 30, true, roomy, [Level::Good, Level::Good]);
         check((2 << 30) - 1, false, roomy, [Level::Warning, Level::Good]);
-        check(4 << 30, true, &roomy.replace("74073096", "74073"), [Level::Good, Level::Warning]);
+        check(
+            4 << 30,
+            true,
+            &roomy.replace("74073096", "74073"),
+            [Level::Good, Level::Warning],
+        );
     }
 
     #[test]
     fn stops_at_data_of_another_major_version() {
         let check = |output: &str| Probe::parse(output).check("postgres:16").level;
-        assert_eq!(check("data: 15\npostgres (PostgreSQL) 15.18\n"), Level::Good);
+        assert_eq!(
+            check("data: 15\npostgres (PostgreSQL) 15.18\n"),
+            Level::Good
+        );
         assert_eq!(check("data: \npostgres (PostgreSQL) 15.18\n"), Level::Good);
-        assert_eq!(check("data: 15\npostgres (PostgreSQL) 16.2 (Debian)\n"), Level::Stops);
+        assert_eq!(
+            check("data: 15\npostgres (PostgreSQL) 16.2 (Debian)\n"),
+            Level::Stops
+        );
     }
 
     #[test]
@@ -498,8 +738,18 @@ mod tests {
             "",
         );
         assert_eq!(things.port_owner(3001, "analytics"), Some(Ok(())));
-        assert_eq!(things.port_owner(3001, "other").unwrap().unwrap_err().name, "umami");
-        assert_eq!(things.port_owner(81, "analytics").unwrap().unwrap_err().name, "web");
+        assert_eq!(
+            things.port_owner(3001, "other").unwrap().unwrap_err().name,
+            "umami"
+        );
+        assert_eq!(
+            things
+                .port_owner(81, "analytics")
+                .unwrap()
+                .unwrap_err()
+                .name,
+            "web"
+        );
         assert_eq!(things.port_owner(5432, "analytics"), None);
     }
 }

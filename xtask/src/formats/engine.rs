@@ -14,9 +14,15 @@ pub struct Version(pub u32, pub u32, pub u32);
 impl Version {
     pub fn parse(text: &str) -> Option<Version> {
         let numbers = text.trim().trim_start_matches('v');
-        let end = numbers.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(numbers.len());
+        let end = numbers
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(numbers.len());
         let mut parts = numbers[..end].split('.').map(|part| part.parse().ok());
-        Some(Version(parts.next()??, parts.next().flatten().unwrap_or(0), parts.next().flatten().unwrap_or(0)))
+        Some(Version(
+            parts.next()??,
+            parts.next().flatten().unwrap_or(0),
+            parts.next().flatten().unwrap_or(0),
+        ))
     }
 }
 
@@ -73,22 +79,34 @@ pub fn check(
         version: String,
     }
     let version = version.map_err(|stderr| unreachable(&stderr, os))?;
-    let server = serde_json::from_str::<Versions>(version).ok().and_then(|versions| versions.server);
+    let server = serde_json::from_str::<Versions>(version)
+        .ok()
+        .and_then(|versions| versions.server);
     let Some(server) = server else {
         return Err(unreachable("", os));
     };
     if let Some(found) = Version::parse(&server.version).filter(|found| *found < OLDEST_ENGINE) {
-        let message =
-            format!("the Docker engine is {found}; the stack needs {OLDEST_ENGINE} or later. {}", upgrade(os));
-        return Err(Trouble { kind: Kind::TooOld, message });
+        let message = format!(
+            "the Docker engine is {found}; the stack needs {OLDEST_ENGINE} or later. {}",
+            upgrade(os)
+        );
+        return Err(Trouble {
+            kind: Kind::TooOld,
+            message,
+        });
     }
     let compose = compose.map_err(|stderr| no_compose(&stderr, os, has_compose_v1))?;
     match Version::parse(compose) {
         Some(found) if found < Version(2, 0, 0) => Err(no_compose("", os, true)),
         Some(found) if found < OLDEST_COMPOSE => {
-            let message =
-                format!("Docker Compose is {found}; the stack needs {OLDEST_COMPOSE} or later. {}", upgrade(os));
-            Err(Trouble { kind: Kind::TooOld, message })
+            let message = format!(
+                "Docker Compose is {found}; the stack needs {OLDEST_COMPOSE} or later. {}",
+                upgrade(os)
+            );
+            Err(Trouble {
+                kind: Kind::TooOld,
+                message,
+            })
         }
         _ => Ok(()),
     }
@@ -97,14 +115,19 @@ pub fn check(
 /// There is no `docker` to run.
 pub fn not_installed(os: &str) -> Trouble {
     let remedy = match os {
-        "macos" => "install Docker Desktop, or `brew install colima docker docker-compose` and `colima start`",
+        "macos" => {
+            "install Docker Desktop, or `brew install colima docker docker-compose` and `colima start`"
+        }
         "windows" => "install Docker Desktop and start it",
         _ => {
             "install an engine and Compose v2: `sudo apt install docker.io docker-compose-v2` on Ubuntu, \
               `sudo dnf install moby-engine docker-compose` on Fedora, else as https://docs.docker.com/engine/install says"
         }
     };
-    Trouble { kind: Kind::NotInstalled, message: format!("docker is not installed; {remedy}") }
+    Trouble {
+        kind: Kind::NotInstalled,
+        message: format!("docker is not installed; {remedy}"),
+    }
 }
 
 /// The client is there, its engine is not. The words are those of Docker 26 to 28 (2026-11-22).
@@ -112,7 +135,10 @@ fn unreachable(stderr: &str, os: &str) -> Trouble {
     if stderr.to_ascii_lowercase().contains("permission denied") {
         let message = "you may not talk to the Docker engine; `sudo usermod --append --groups docker \"$USER\"`, \
                 then log out and in (members of that group are as mighty as root)";
-        return Trouble { kind: Kind::NotPermitted, message: message.to_owned() };
+        return Trouble {
+            kind: Kind::NotPermitted,
+            message: message.to_owned(),
+        };
     }
     let remedy = match os {
         "macos" => "start Docker Desktop, or `colima start`",
@@ -120,10 +146,18 @@ fn unreachable(stderr: &str, os: &str) -> Trouble {
         _ => "start it: `sudo systemctl start docker`",
     };
     let detail = stderr.trim();
-    let detail = if detail.is_empty() { String::new() } else { format!("\n  {}", detail.replace('\n', "\n  ")) };
-    let message =
-        format!("the Docker engine does not answer; {remedy}, or choose another with `docker context use`{detail}");
-    Trouble { kind: Kind::NotRunning, message }
+    let detail = if detail.is_empty() {
+        String::new()
+    } else {
+        format!("\n  {}", detail.replace('\n', "\n  "))
+    };
+    let message = format!(
+        "the Docker engine does not answer; {remedy}, or choose another with `docker context use`{detail}"
+    );
+    Trouble {
+        kind: Kind::NotRunning,
+        message,
+    }
 }
 
 /// The client has no `compose`.
@@ -135,9 +169,15 @@ fn no_compose(stderr: &str, os: &str, has_v1: bool) -> Trouble {
         )
     } else {
         let detail = stderr.lines().next().unwrap_or_default();
-        format!("Docker Compose is not installed ({detail}). {}", upgrade(os))
+        format!(
+            "Docker Compose is not installed ({detail}). {}",
+            upgrade(os)
+        )
     };
-    Trouble { kind: Kind::NotInstalled, message }
+    Trouble {
+        kind: Kind::NotInstalled,
+        message,
+    }
 }
 
 fn upgrade(os: &str) -> &'static str {
@@ -155,7 +195,8 @@ fn upgrade(os: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    const SERVER_26: &str = r#"{"Client":{"Version":"26.1.5+dfsg1"},"Server":{"Version":"26.1.5+dfsg1","Os":"linux"}}"#;
+    const SERVER_26: &str =
+        r#"{"Client":{"Version":"26.1.5+dfsg1"},"Server":{"Version":"26.1.5+dfsg1","Os":"linux"}}"#;
 
     #[test]
     fn versions_are_compared_by_their_numbers() {
@@ -167,13 +208,20 @@ mod tests {
     }
 
     #[track_caller]
-    fn refuses(version: Result<&str, &str>, compose: Result<&str, &str>, has_v1: bool, words: &[&str]) {
+    fn refuses(
+        version: Result<&str, &str>,
+        compose: Result<&str, &str>,
+        has_v1: bool,
+        words: &[&str],
+    ) {
         let own = |result: Result<&'static str, &str>| result.map_err(str::to_owned);
         let leak = |result: Result<&str, &str>| match result {
             Ok(text) => own(Ok(Box::leak(text.to_owned().into_boxed_str()))),
             Err(text) => Err(text.to_owned()),
         };
-        let message = check(leak(version), leak(compose), "linux", has_v1).unwrap_err().message;
+        let message = check(leak(version), leak(compose), "linux", has_v1)
+            .unwrap_err()
+            .message;
         for word in words {
             assert!(message.contains(word), "no {word:?} in {message:?}");
         }
@@ -183,16 +231,43 @@ mod tests {
     fn each_engine_that_will_not_do_has_its_own_remedy() {
         let ok = Ok("2.26.1");
         let down = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
-        refuses(Err(down), ok, false, &["does not answer", "systemctl start docker"]);
-        let denied =
-            "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock";
+        refuses(
+            Err(down),
+            ok,
+            false,
+            &["does not answer", "systemctl start docker"],
+        );
+        let denied = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock";
         refuses(Err(denied), ok, false, &["may not talk", "usermod"]);
-        refuses(Ok(r#"{"Client":{"Version":"28.2.2"},"Server":null}"#), ok, false, &["does not answer"]);
-        refuses(Ok(r#"{"Server":{"Version":"20.10.24+dfsg1"}}"#), ok, false, &["20.10.24", "25.0.0"]);
-        refuses(Ok(SERVER_26), Err("docker: 'compose' is not a docker command."), false, &["not installed"]);
-        refuses(Ok(SERVER_26), Err("docker: unknown command: docker compose"), true, &["Compose v1", "docker-compose"]);
+        refuses(
+            Ok(r#"{"Client":{"Version":"28.2.2"},"Server":null}"#),
+            ok,
+            false,
+            &["does not answer"],
+        );
+        refuses(
+            Ok(r#"{"Server":{"Version":"20.10.24+dfsg1"}}"#),
+            ok,
+            false,
+            &["20.10.24", "25.0.0"],
+        );
+        refuses(
+            Ok(SERVER_26),
+            Err("docker: 'compose' is not a docker command."),
+            false,
+            &["not installed"],
+        );
+        refuses(
+            Ok(SERVER_26),
+            Err("docker: unknown command: docker compose"),
+            true,
+            &["Compose v1", "docker-compose"],
+        );
         refuses(Ok(SERVER_26), Ok("1.29.2"), false, &["Compose v1"]);
         refuses(Ok(SERVER_26), Ok("2.17.3"), false, &["2.17.3", "2.20.0"]);
-        assert_eq!(check(Ok(SERVER_26), Ok("v2.26.1-desktop.1"), "linux", true), Ok(()));
+        assert_eq!(
+            check(Ok(SERVER_26), Ok("v2.26.1-desktop.1"), "linux", true),
+            Ok(())
+        );
     }
 }

@@ -95,20 +95,27 @@ pub fn complete(
 ) -> Result<Completed, ParseError> {
     let wanted = parse(template)?;
     let present = parse(existing)?;
-    let effective: BTreeMap<&str, &Assignment> =
-        present.iter().map(|assignment| (assignment.key.as_str(), assignment)).collect();
+    let effective: BTreeMap<&str, &Assignment> = present
+        .iter()
+        .map(|assignment| (assignment.key.as_str(), assignment))
+        .collect();
 
     let mut filled = Vec::new();
     let mut replacements: Vec<(Range<usize>, String)> = Vec::new();
     for assignment in effective.values() {
-        let asked = wanted.iter().find(|want| want.key == assignment.key && want.is_placeholder());
+        let asked = wanted
+            .iter()
+            .find(|want| want.key == assignment.key && want.is_placeholder());
         let source = match asked {
             _ if assignment.is_placeholder() => assignment,
             Some(asked) if assignment.value.is_empty() => asked,
             _ => continue,
         };
         filled.push(assignment.key.clone());
-        replacements.push((assignment.span.clone(), generate(secret_asked_for(&source.value))));
+        replacements.push((
+            assignment.span.clone(),
+            generate(secret_asked_for(&source.value)),
+        ));
     }
     replacements.sort_by_key(|(span, _)| span.start);
     let mut text = existing.to_owned();
@@ -116,9 +123,16 @@ pub fn complete(
         text.replace_range(span.clone(), value);
     }
 
-    let line_ending = if existing.contains("\r\n") { "\r\n" } else { "\n" };
+    let line_ending = if existing.contains("\r\n") {
+        "\r\n"
+    } else {
+        "\n"
+    };
     let mut added = Vec::new();
-    for want in wanted.iter().filter(|want| !effective.contains_key(want.key.as_str())) {
+    for want in wanted
+        .iter()
+        .filter(|want| !effective.contains_key(want.key.as_str()))
+    {
         if !text.is_empty() && !text.ends_with('\n') {
             text.push_str(line_ending);
         }
@@ -134,7 +148,11 @@ pub fn complete(
         text.push_str(&format!("{}={value}{line_ending}", want.key));
         added.push(want.key.clone());
     }
-    Ok(Completed { text, added, filled })
+    Ok(Completed {
+        text,
+        added,
+        filled,
+    })
 }
 
 /// An env file with new secrets.
@@ -157,10 +175,19 @@ pub fn rotate(
 ) -> Result<Rotated, String> {
     let unreadable = |error: ParseError| format!("the env file cannot be read: {error}");
     let wanted = parse(template).map_err(unreadable)?;
-    let secrets: Vec<&Assignment> = wanted.iter().filter(|want| is_secret(&want.value)).collect();
-    if let Some(key) = keys.iter().find(|key| !secrets.iter().any(|secret| secret.key == **key)) {
+    let secrets: Vec<&Assignment> = wanted
+        .iter()
+        .filter(|want| is_secret(&want.value))
+        .collect();
+    if let Some(key) = keys
+        .iter()
+        .find(|key| !secrets.iter().any(|secret| secret.key == **key))
+    {
         let names: Vec<&str> = secrets.iter().map(|secret| secret.key.as_str()).collect();
-        return Err(format!("{key} is no secret that was made here; these are: {}", names.join(", ")));
+        return Err(format!(
+            "{key} is no secret that was made here; these are: {}",
+            names.join(", ")
+        ));
     }
     let mut present = parse(existing).map_err(unreadable)?;
     present.retain(|assignment| keys.is_empty() || keys.contains(&assignment.key));
@@ -169,13 +196,19 @@ pub fn rotate(
     // From the end, so that what is before stays where it is; all assignments of a key, since the last one wins.
     for assignment in present.iter().rev() {
         if let Some(secret) = secrets.iter().find(|secret| secret.key == assignment.key) {
-            text.replace_range(assignment.span.clone(), &generate(secret_asked_for(&secret.value)));
+            text.replace_range(
+                assignment.span.clone(),
+                &generate(secret_asked_for(&secret.value)),
+            );
             rotated.push(assignment.key.clone());
         }
     }
     rotated.sort();
     rotated.dedup();
-    Ok(Rotated { text, keys: rotated })
+    Ok(Rotated {
+        text,
+        keys: rotated,
+    })
 }
 
 /// `change_this_random_32_char_string` asks for 32 letters and digits; 32 too where no number stands.
@@ -183,7 +216,9 @@ fn secret_asked_for(placeholder: &str) -> Secret {
     if placeholder.contains("uuid") {
         return Secret::Uuid;
     }
-    let digits = placeholder.split(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty());
+    let digits = placeholder
+        .split(|c: char| !c.is_ascii_digit())
+        .find(|part| !part.is_empty());
     Secret::Alphanumeric(digits.and_then(|digits| digits.parse().ok()).unwrap_or(32))
 }
 
@@ -205,15 +240,22 @@ fn is_optional_assignment(line: &str) -> bool {
 
 fn optional_assignment(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.strip_prefix("# ")?.split_once('=')?;
-    let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let is_key = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     is_key.then_some((key, value))
 }
 
 /// Every variable that a template knows, with its value: assignments, and `# KEY=default` for optional ones.
 pub fn template_variables(template: &str) -> Result<BTreeMap<String, String>, ParseError> {
-    let optional =
-        template.lines().filter_map(optional_assignment).map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let assigned = parse(template)?.into_iter().map(|want| (want.key, want.value));
+    let optional = template
+        .lines()
+        .filter_map(optional_assignment)
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let assigned = parse(template)?
+        .into_iter()
+        .map(|want| (want.key, want.value));
     Ok(optional.chain(assigned).collect())
 }
 
@@ -222,12 +264,19 @@ pub fn template_variables(template: &str) -> Result<BTreeMap<String, String>, Pa
 /// # Errors
 /// When `text` cannot be read, or the value refers to other variables, which only Compose resolves.
 pub fn value_of(text: &str, key: &str) -> Result<Option<String>, ParseError> {
-    let Some(assignment) = parse(text)?.into_iter().rfind(|assignment| assignment.key == key) else {
+    let Some(assignment) = parse(text)?
+        .into_iter()
+        .rfind(|assignment| assignment.key == key)
+    else {
         return Ok(None);
     };
     if assignment.interpolates && assignment.value.contains('$') {
-        let reason = "the value has a `$`, which Compose takes for a reference; put it in single quotes";
-        return Err(ParseError { line: assignment.line, reason });
+        let reason =
+            "the value has a `$`, which Compose takes for a reference; put it in single quotes";
+        return Err(ParseError {
+            line: assignment.line,
+            reason,
+        });
     }
     Ok(Some(assignment.value))
 }
@@ -240,11 +289,18 @@ pub fn value_of(text: &str, key: &str) -> Result<Option<String>, ParseError> {
 /// The first line that Compose refuses. A bare `KEY` is no assignment and no error.
 pub fn parse(text: &str) -> Result<Vec<Assignment>, ParseError> {
     let mut assignments = Vec::new();
-    let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut at = if text.starts_with('\u{feff}') {
+        '\u{feff}'.len_utf8()
+    } else {
+        0
+    };
     while at < text.len() {
         let start = at;
         let line_number = 1 + text[..at].matches('\n').count();
-        let fail = |reason| ParseError { line: line_number, reason };
+        let fail = |reason| ParseError {
+            line: line_number,
+            reason,
+        };
         let line_end = text[at..].find('\n').map_or(text.len(), |n| at + n);
         let line = text[at..line_end].trim_end_matches('\r');
         let content = line.trim_start();
@@ -263,7 +319,9 @@ pub fn parse(text: &str) -> Result<Vec<Assignment>, ParseError> {
             continue;
         };
         let key = unexported[..separator].trim_end();
-        let is_name = key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'[' | b']'));
+        let is_name = key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'[' | b']'));
         if key.is_empty() || !is_name {
             return Err(fail("the name before `=` is no variable name"));
         }
@@ -282,7 +340,11 @@ pub fn parse(text: &str) -> Result<Vec<Assignment>, ParseError> {
                     return Err(fail("text after the closing quote"));
                 }
                 at = rest_end + 1;
-                let value = if quote == '"' { unescape(body) } else { body.to_owned() };
+                let value = if quote == '"' {
+                    unescape(body)
+                } else {
+                    body.to_owned()
+                };
                 (value, after, quote == '"')
             }
             _ => {
@@ -336,7 +398,9 @@ fn unescape(body: &str) -> String {
 
 /// An unquoted value ends where a `#` stands at its start or after a blank.
 fn before_comment(raw: &str) -> &str {
-    let comment = raw.char_indices().find(|&(at, c)| c == '#' && (at == 0 || raw[..at].ends_with([' ', '\t'])));
+    let comment = raw
+        .char_indices()
+        .find(|&(at, c)| c == '#' && (at == 0 || raw[..at].ends_with([' ', '\t'])));
     comment.map_or(raw, |(at, _)| &raw[..at])
 }
 
@@ -354,29 +418,53 @@ mod tests {
         let once = complete(template, existing, generate).unwrap();
         assert_eq!(once.text, wanted);
         let twice = complete(template, &once.text, generate).unwrap();
-        assert_eq!(twice, Completed { text: once.text, added: vec![], filled: vec![] }, "not idempotent");
+        assert_eq!(
+            twice,
+            Completed {
+                text: once.text,
+                added: vec![],
+                filled: vec![]
+            },
+            "not idempotent"
+        );
     }
 
     #[test]
     fn completes_an_env_file() {
         // From nothing: assignments with the comment above them, without headings and optional ones.
-        check("# Title\n\n# a\nA=1\n# O=x\n# b\nB=change_this\n", "", "# a\nA=1\n# b\nB=<32>\n");
+        check(
+            "# Title\n\n# a\nA=1\n# O=x\n# b\nB=change_this\n",
+            "",
+            "# a\nA=1\n# b\nB=<32>\n",
+        );
         // Lengths, and what is no length.
         check("A=change_this_random_50_char_string\n", "", "A=<50>\n");
         check("A=change_this_random_uuid\n", "", "A=<uuid>\n");
         // What is there stays, in its place, with its quotes, comments and order.
-        check("A=1\nB=2\n", "B='x' # mine\n# end\n", "B='x' # mine\n# end\nA=1\n");
+        check(
+            "A=1\nB=2\n",
+            "B='x' # mine\n# end\n",
+            "B='x' # mine\n# end\nA=1\n",
+        );
         check("A=change_this\n", "A=mine\n", "A=mine\n");
         check("A=1\n", "  export A = 2\n", "  export A = 2\n");
         check("A=1\n", "A: 2\n", "A: 2\n");
         check("A=1\n", "A=\n", "A=\n");
         // Placeholders are filled where they stand, quoted or not, wherever they came from.
-        check("A=change_this_9\n", "A=change_this_7 # c\nB=1\n", "A=<7> # c\nB=1\n");
+        check(
+            "A=change_this_9\n",
+            "A=change_this_7 # c\nB=1\n",
+            "A=<7> # c\nB=1\n",
+        );
         check("A=1\n", "X='change_this_8'\nA=1\n", "X=<8>\nA=1\n");
         check("A=change_this_9\n", "A=\nB=1\n", "A=<9>\nB=1\n");
         check("A=change_this_9\n", "A=\"\"\n", "A=<9>\n");
         // Compose takes the last of two.
-        check("A=change_this_9\n", "A=change_this_9\nA=x\n", "A=change_this_9\nA=x\n");
+        check(
+            "A=change_this_9\n",
+            "A=change_this_9\nA=x\n",
+            "A=change_this_9\nA=x\n",
+        );
         // Line endings, a BOM and a missing final newline.
         check("# a\nA=1\n", "B=2\r\n", "B=2\r\n# a\r\nA=1\r\n");
         check("A=1\n", "\u{feff}B=2\n", "\u{feff}B=2\nA=1\n");
@@ -400,11 +488,17 @@ mod tests {
         let all = rotate("# a\nA='old' # kept\nID=u\nC=c\nexport B=old\n", &[]).unwrap();
         assert_eq!(all.text, "# a\nA=new # kept\nID=u\nC=c\nexport B=new\n");
         assert_eq!(all.keys, ["A", "B"]);
-        assert_eq!(rotate("A=old\nB=old\n", &["B"]).unwrap().text, "A=old\nB=new\n");
+        assert_eq!(
+            rotate("A=old\nB=old\n", &["B"]).unwrap().text,
+            "A=old\nB=new\n"
+        );
         assert_eq!(rotate("A=1\nA=2\n", &["A"]).unwrap().text, "A=new\nA=new\n");
         for key in ["ID", "C", "NONE"] {
             let error = rotate("A=hidden\n", &[key]).unwrap_err();
-            assert!(error.contains(key) && error.contains("A, B") && !error.contains("hidden"), "{error}");
+            assert!(
+                error.contains(key) && error.contains("A, B") && !error.contains("hidden"),
+                "{error}"
+            );
         }
     }
 
@@ -431,14 +525,23 @@ mod tests {
             ("V=old\nV=new", "new"),
         ];
         for (text, value) in cases {
-            assert_eq!(value_of(text, "V").unwrap().as_deref(), Some(value), "{text:?}");
+            assert_eq!(
+                value_of(text, "V").unwrap().as_deref(),
+                Some(value),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn refuses_with_the_line_and_never_the_text() {
-        let cases =
-            [("A=1\nV X=hunter2", 2), ("\n\nV=\"hunter2", 3), ("V='a' hunter2", 1), ("=hunter2", 1), ("two words", 1)];
+        let cases = [
+            ("A=1\nV X=hunter2", 2),
+            ("\n\nV=\"hunter2", 3),
+            ("V='a' hunter2", 1),
+            ("=hunter2", 1),
+            ("two words", 1),
+        ];
         for (text, line) in cases {
             let error = parse(text).unwrap_err();
             assert_eq!(error.line, line, "{text:?}");

@@ -9,13 +9,17 @@ use std::io::BufRead;
 use std::ops::Range;
 
 /// Where the stack listens, and the twin without which macOS waits 5 s on `.local` names.
-pub const ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+pub const ADDRESSES: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
 
 /// Stands in every marker.
 const MARKER_CORE: &[u8] = b"cargo xtask hosts";
 const BEGIN: &str = "# >>> cargo xtask hosts >>>";
 /// Begins a block whose first line ending ends the user's last line: removing takes it out again.
-const BEGIN_AFTER_OPEN_LINE: &str = "# >>> cargo xtask hosts (the line above had no line ending) >>>";
+const BEGIN_AFTER_OPEN_LINE: &str =
+    "# >>> cargo xtask hosts (the line above had no line ending) >>>";
 const END: &str = "# <<< cargo xtask hosts <<<";
 
 const UNCLOSED: &str = "begins our block and nothing ends it; delete what is left of it, or end it with the line \
@@ -29,27 +33,53 @@ const UNOPENED: &str = "ends our block and nothing begins it; delete what is lef
 /// When the user maps a name elsewhere, or our block is not whole; see [`Refusal`].
 pub fn with_block(before: &[u8], names: &[Hostname]) -> Result<Plan, Refusal> {
     let (block, mappings) = scan(before, names)?;
-    if let Some(Mapping { line, name, address }) = mappings.iter().find(|m| !ADDRESSES.contains(&m.address)) {
-        let reason = format!("maps {name} to {address}; delete that line, or choose another name in .env");
+    if let Some(Mapping {
+        line,
+        name,
+        address,
+    }) = mappings.iter().find(|m| !ADDRESSES.contains(&m.address))
+    {
+        let reason =
+            format!("maps {name} to {address}; delete that line, or choose another name in .env");
         return Err(Refusal::new(*line, reason));
     }
     if let Some(block) = block {
         let wanted = block_lines(names, block.line_ending);
         let is_current = text_lines(&before[block.inner.clone()]).eq(text_lines(&wanted));
-        let edit = Edit { range: block.inner, replacement: wanted, line: Some(block.line + 1) };
-        return Ok(if is_current { Plan::Nothing(mappings) } else { Plan::Change(edit) });
+        let edit = Edit {
+            range: block.inner,
+            replacement: wanted,
+            line: Some(block.line + 1),
+        };
+        return Ok(if is_current {
+            Plan::Nothing(mappings)
+        } else {
+            Plan::Change(edit)
+        });
     }
     // The ports are published on 127.0.0.1 alone: a name that has only ::1 reaches nothing.
-    if names.iter().all(|name| mappings.iter().any(|m| m.name == *name && m.address == ADDRESSES[0])) {
+    if names.iter().all(|name| {
+        mappings
+            .iter()
+            .any(|m| m.name == *name && m.address == ADDRESSES[0])
+    }) {
         return Ok(Plan::Nothing(mappings));
     }
     let line_ending = last_line_ending(before);
     let ends_open = !before.is_empty() && !before.ends_with(b"\n");
-    let (joint, begin) = if ends_open { (line_ending, BEGIN_AFTER_OPEN_LINE) } else { ("", BEGIN) };
+    let (joint, begin) = if ends_open {
+        (line_ending, BEGIN_AFTER_OPEN_LINE)
+    } else {
+        ("", BEGIN)
+    };
     let mut replacement = format!("{joint}{begin}{line_ending}").into_bytes();
     replacement.extend(block_lines(names, line_ending));
     replacement.extend(format!("{END}{line_ending}").into_bytes());
-    Ok(Plan::Change(Edit { range: before.len()..before.len(), replacement, line: None }))
+    Ok(Plan::Change(Edit {
+        range: before.len()..before.len(),
+        replacement,
+        line: None,
+    }))
 }
 
 /// What it takes until our block is out of `before`: nothing if there is none.
@@ -59,7 +89,11 @@ pub fn with_block(before: &[u8], names: &[Hostname]) -> Result<Plan, Refusal> {
 pub fn without_block(before: &[u8]) -> Result<Plan, Refusal> {
     let (block, _) = scan(before, &[])?;
     Ok(match block {
-        Some(block) => Plan::Change(Edit { range: block.outer, replacement: Vec::new(), line: Some(block.line) }),
+        Some(block) => Plan::Change(Edit {
+            range: block.outer,
+            replacement: Vec::new(),
+            line: Some(block.line),
+        }),
         None => Plan::Nothing(Vec::new()),
     })
 }
@@ -92,13 +126,24 @@ pub fn render_nixos(names: &[Hostname]) -> String {
 ///
 /// # Errors
 /// When one of them holds no hostname.
-pub fn hostnames_from_env(umami_hostname: &str, glitchtip_domain: &str) -> Result<Vec<Hostname>, InvalidVariable> {
+pub fn hostnames_from_env(
+    umami_hostname: &str,
+    glitchtip_domain: &str,
+) -> Result<Vec<Hostname>, InvalidVariable> {
     let parse = |variable, text: &str| {
-        Hostname::parse(text).map_err(|reason| InvalidVariable { variable, text: text.to_owned(), reason })
+        Hostname::parse(text).map_err(|reason| InvalidVariable {
+            variable,
+            text: text.to_owned(),
+            reason,
+        })
     };
     let umami = parse("UMAMI_HOSTNAME", umami_hostname)?;
     let glitchtip = parse("GLITCHTIP_DOMAIN", host_of(glitchtip_domain))?;
-    Ok(if umami == glitchtip { vec![umami] } else { vec![umami, glitchtip] })
+    Ok(if umami == glitchtip {
+        vec![umami]
+    } else {
+        vec![umami, glitchtip]
+    })
 }
 
 /// A variable of the env file that holds no hostname.
@@ -111,7 +156,11 @@ pub struct InvalidVariable {
 
 impl fmt::Display for InvalidVariable {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}: {:?} is no hostname: {}", self.variable, self.text, self.reason)
+        write!(
+            f,
+            "{}: {:?} is no hostname: {}",
+            self.variable, self.text, self.reason
+        )
     }
 }
 
@@ -144,7 +193,9 @@ impl Hostname {
         let text = text.to_ascii_lowercase();
         let is_label = |label: &str| {
             (1..=63).contains(&label.len())
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
@@ -158,7 +209,9 @@ impl Hostname {
         } else if text.len() > 253 {
             Err("it is longer than 253 bytes")
         } else if !text.split('.').all(is_label) {
-            Err("it must be labels of letters, digits and inner hyphens, at most 63 long, joined by single dots")
+            Err(
+                "it must be labels of letters, digits and inner hyphens, at most 63 long, joined by single dots",
+            )
         } else if text.rsplit('.').next().is_some_and(is_number) {
             Err("its last label is a number, so it would be taken for an address")
         } else {
@@ -191,7 +244,10 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(line: usize, reason: impl Into<String>) -> Refusal {
-        Refusal { line, reason: reason.into() }
+        Refusal {
+            line,
+            reason: reason.into(),
+        }
     }
 }
 
@@ -224,7 +280,9 @@ impl Edit {
     /// What the user is asked about: the lines that go and the lines that come.
     pub fn render(&self, before: &[u8]) -> String {
         let removed = &before[self.range.clone()];
-        let mut text = self.line.map_or("at the end:\n".to_owned(), |line| format!("line {line}:\n"));
+        let mut text = self
+            .line
+            .map_or("at the end:\n".to_owned(), |line| format!("line {line}:\n"));
         for (sign, bytes) in [('-', removed), ('+', &self.replacement)] {
             for line in text_lines(bytes) {
                 let _ = writeln!(text, "{sign} {}", String::from_utf8_lossy(line));
@@ -265,32 +323,57 @@ fn scan(text: &[u8], names: &[Hostname]) -> Result<(Option<Block>, Vec<Mapping>)
                 return Err(Refusal::new(line, UNCLOSED));
             }
             if block.is_some() {
-                return Err(Refusal::new(number, "begins a second block of ours; delete one of the two"));
+                return Err(Refusal::new(
+                    number,
+                    "begins a second block of ours; delete one of the two",
+                ));
             }
             let line_ending = last_line_ending(line);
             let is_joined = is_after_open_line && text[..start].ends_with(line_ending.as_bytes());
             let joint = if is_joined { line_ending.len() } else { 0 };
-            open = Some(Block { outer: start..end, inner: end..end, line_ending, line: number, joint });
+            open = Some(Block {
+                outer: start..end,
+                inner: end..end,
+                line_ending,
+                line: number,
+                joint,
+            });
             continue;
         }
         if marker == END.as_bytes() {
             let begun = open.take().ok_or_else(|| Refusal::new(number, UNOPENED))?;
             let inner = begun.inner.start..start;
-            if let Some(at) = text[inner.clone()].split(|&byte| byte == b'\n').position(|line| !is_block_line(line)) {
+            if let Some(at) = text[inner.clone()]
+                .split(|&byte| byte == b'\n')
+                .position(|line| !is_block_line(line))
+            {
                 let reason = "is in our block and not ours; move it out of the block";
                 return Err(Refusal::new(begun.line + 1 + at, reason));
             }
             // Lines that were added below the block since then need the line ending to stay.
             let joint = if end == text.len() { begun.joint } else { 0 };
-            block = Some(Block { outer: begun.outer.start - joint..end, inner, ..begun });
+            block = Some(Block {
+                outer: begun.outer.start - joint..end,
+                inner,
+                ..begun
+            });
             continue;
         }
         let mut fields = fields(line);
-        let Some(address) = fields.next() else { continue };
+        let Some(address) = fields.next() else {
+            continue;
+        };
         for field in fields {
-            for name in names.iter().filter(|name| field.eq_ignore_ascii_case(name.0.as_bytes())) {
+            for name in names
+                .iter()
+                .filter(|name| field.eq_ignore_ascii_case(name.0.as_bytes()))
+            {
                 if let Some(address) = parse_address(address) {
-                    mappings.push(Mapping { line: number, name: name.clone(), address });
+                    mappings.push(Mapping {
+                        line: number,
+                        name: name.clone(),
+                        address,
+                    });
                 }
             }
         }
@@ -303,11 +386,20 @@ fn scan(text: &[u8], names: &[Hostname]) -> Result<(Option<Block>, Vec<Mapping>)
 
 /// The lines, in order, that hold one of `names` or may be a marker; line endings included.
 fn interesting_lines(text: &[u8], names: &[Hostname]) -> Vec<Range<usize>> {
-    let needles = Needles::new(names.iter().map(|name| name.0.as_bytes()).chain([MARKER_CORE]).collect());
+    let needles = Needles::new(
+        names
+            .iter()
+            .map(|name| name.0.as_bytes())
+            .chain([MARKER_CORE])
+            .collect(),
+    );
     let mut lines = Vec::new();
     let mut from = 0;
     while let Some(at) = needles.find(text, from) {
-        let start = text[from..at].iter().rposition(|&byte| byte == b'\n').map_or(from, |n| from + n + 1);
+        let start = text[from..at]
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(from, |n| from + n + 1);
         let end = at + line_length(&text[at..]);
         lines.push(start..end);
         from = end;
@@ -337,7 +429,11 @@ impl Needles<'_> {
                 }
             }
         }
-        Needles { needles, shortest, steps }
+        Needles {
+            needles,
+            shortest,
+            steps,
+        }
     }
 
     /// Where one stands in `text[from..]`, by its last byte.
@@ -351,7 +447,8 @@ impl Needles<'_> {
             }
             let before = &text[from..=end];
             let stands_here = |needle: &&[u8]| {
-                before.len() >= needle.len() && before[before.len() - needle.len()..].eq_ignore_ascii_case(needle)
+                before.len() >= needle.len()
+                    && before[before.len() - needle.len()..].eq_ignore_ascii_case(needle)
             };
             if self.needles.iter().any(stands_here) {
                 return Some(end);
@@ -380,16 +477,27 @@ fn count_lines(text: &[u8]) -> usize {
 
 /// Whether a line between the markers can be ours: one of our addresses and hostnames, or nothing.
 fn is_block_line(line: &[u8]) -> bool {
-    let mut fields = line.trim_ascii().split(|&byte| is_blank(byte)).filter(|field| !field.is_empty());
-    let Some(address) = fields.next() else { return true };
+    let mut fields = line
+        .trim_ascii()
+        .split(|&byte| is_blank(byte))
+        .filter(|field| !field.is_empty());
+    let Some(address) = fields.next() else {
+        return true;
+    };
     parse_address(address).is_some_and(|address| ADDRESSES.contains(&address))
-        && fields.all(|field| str::from_utf8(field).is_ok_and(|field| Hostname::parse(field).is_ok()))
+        && fields
+            .all(|field| str::from_utf8(field).is_ok_and(|field| Hostname::parse(field).is_ok()))
 }
 
 /// The words of a line as glibc reads it: `#` begins a comment, and a NUL ends the text.
 fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let content = line.split(|&byte| byte == b'#' || byte == 0).next().unwrap_or_default();
-    content.split(|&byte| is_blank(byte)).filter(|field| !field.is_empty())
+    let content = line
+        .split(|&byte| byte == b'#' || byte == 0)
+        .next()
+        .unwrap_or_default();
+    content
+        .split(|&byte| is_blank(byte))
+        .filter(|field| !field.is_empty())
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -404,7 +512,10 @@ fn parse_address(field: &[u8]) -> Option<IpAddr> {
     }
     let text = str::from_utf8(field).ok()?;
     let unscoped = text.split_once('%').map_or(text, |(address, _)| address);
-    unscoped.parse().ok().map(|address: IpAddr| address.to_canonical())
+    unscoped
+        .parse()
+        .ok()
+        .map(|address: IpAddr| address.to_canonical())
 }
 
 /// What the block says between its markers.
@@ -424,7 +535,9 @@ fn last_line_ending(text: &[u8]) -> &'static str {
 
 /// The lines that say something, without what surrounds them.
 fn text_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
+    text.split(|&byte| byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
 }
 
 #[cfg(test)]
@@ -448,7 +561,15 @@ mod tests {
             .replace("<joint>", BEGIN_AFTER_OPEN_LINE)
             .replace("<end>", END);
         // `ÿ` stands for a byte that is never UTF-8.
-        text.chars().flat_map(|c| if c == 'ÿ' { vec![0xff] } else { c.to_string().into_bytes() }).collect()
+        text.chars()
+            .flat_map(|c| {
+                if c == 'ÿ' {
+                    vec![0xff]
+                } else {
+                    c.to_string().into_bytes()
+                }
+            })
+            .collect()
     }
 
     fn names() -> Vec<Hostname> {
@@ -458,7 +579,12 @@ mod tests {
     fn apply(before: &[u8], plan: &Plan) -> Vec<u8> {
         match plan {
             Plan::Nothing(_) => before.to_vec(),
-            Plan::Change(edit) => [&before[..edit.range.start], &edit.replacement, &before[edit.range.end..]].concat(),
+            Plan::Change(edit) => [
+                &before[..edit.range.start],
+                &edit.replacement,
+                &before[edit.range.end..],
+            ]
+            .concat(),
         }
     }
 
@@ -503,7 +629,11 @@ mod tests {
         let once = add(&file(before));
         assert_eq!(show(&once), show(&file(after)));
         assert_eq!(show(&add(&once)), show(&once), "not idempotent");
-        assert_eq!(show(&remove(&once)), show(&remove(&file(before))), "removing gives something else");
+        assert_eq!(
+            show(&remove(&once)),
+            show(&remove(&file(before))),
+            "removing gives something else"
+        );
     }
 
     #[track_caller]
@@ -516,7 +646,9 @@ mod tests {
     /// Nothing is planned; adding says why, with the line.
     #[track_caller]
     fn refuses(before: &str, message: &str) {
-        let refusal = with_block(&file(before), &names()).expect_err("a plan was made").to_string();
+        let refusal = with_block(&file(before), &names())
+            .expect_err("a plan was made")
+            .to_string();
         assert!(refusal.starts_with(message), "{refusal}");
     }
 
@@ -530,22 +662,40 @@ mod tests {
         adds("\n", "\n<block>");
         adds("\n\n\n", "\n\n\n<block>");
         adds("127.0.0.1 localhost\n", "127.0.0.1 localhost\n<block>");
-        adds("127.0.0.1\tlocalhost\t# tab\n", "127.0.0.1\tlocalhost\t# tab\n<block>");
+        adds(
+            "127.0.0.1\tlocalhost\t# tab\n",
+            "127.0.0.1\tlocalhost\t# tab\n<block>",
+        );
         adds("# only a comment\n", "# only a comment\n<block>");
         adds("a  b   c    \n   \n\t\n", "a  b   c    \n   \n\t\n<block>");
-        adds("127.0.0.1 localhost\r\n", "127.0.0.1 localhost\r\n<block crlf>");
+        adds(
+            "127.0.0.1 localhost\r\n",
+            "127.0.0.1 localhost\r\n<block crlf>",
+        );
         adds("a\nb\r\n", "a\nb\r\n<block crlf>");
         adds("a\r\nb\n", "a\r\nb\n<block>");
         adds("a\r\n\r\n", "a\r\n\r\n<block crlf>");
         adds("a\rb\r\n", "a\rb\r\n<block crlf>");
         adds("\r\n", "\r\n<block crlf>");
-        adds("\u{feff}127.0.0.1 localhost\n", "\u{feff}127.0.0.1 localhost\n<block>");
+        adds(
+            "\u{feff}127.0.0.1 localhost\n",
+            "\u{feff}127.0.0.1 localhost\n<block>",
+        );
         adds("ÿÿ 127.0.0.1 ÿ\n", "ÿÿ 127.0.0.1 ÿ\n<block>");
         adds("127.0.0.1 caf\u{e9}ÿ\n", "127.0.0.1 caf\u{e9}ÿ\n<block>");
         adds("a\0b\n\0\n", "a\0b\n\0\n<block>");
-        adds("garbage without any address\n", "garbage without any address\n<block>");
-        adds("10.0.0.1 other.local\n\n# end\n\n", "10.0.0.1 other.local\n\n# end\n\n<block>");
-        adds("127.0.0.1 docker.internal # Docker Desktop\n", "127.0.0.1 docker.internal # Docker Desktop\n<block>");
+        adds(
+            "garbage without any address\n",
+            "garbage without any address\n<block>",
+        );
+        adds(
+            "10.0.0.1 other.local\n\n# end\n\n",
+            "10.0.0.1 other.local\n\n# end\n\n<block>",
+        );
+        adds(
+            "127.0.0.1 docker.internal # Docker Desktop\n",
+            "127.0.0.1 docker.internal # Docker Desktop\n<block>",
+        );
     }
 
     #[test]
@@ -578,17 +728,29 @@ mod tests {
         keeps("a\r\n<block crlf>", &[3, 4]);
         keeps("a\n<joined>", &[3, 4]);
         keeps("a\n<joined>b", &[3, 4]);
-        keeps("127.0.0.1 analytics.local\n127.0.0.1 errors.local\n", &[1, 2]);
+        keeps(
+            "127.0.0.1 analytics.local\n127.0.0.1 errors.local\n",
+            &[1, 2],
+        );
         keeps("127.0.0.1 localhost analytics.local errors.local\n", &[1]);
         keeps("127.0.0.1\tANALYTICS.Local\terrors.LOCAL\n", &[1]);
         keeps("  127.0.0.1 analytics.local errors.local", &[1]);
         keeps("127.0.0.1 analytics.local errors.local # mine\r\n", &[1]);
         keeps("127.0.0.1 analytics.local errors.local#mine\n", &[1]);
         keeps("127.0.0.1\u{b}analytics.local\u{c}errors.local\n", &[1]);
-        keeps("#\n\n::1 analytics.local errors.local\n127.0.0.1 errors.local analytics.local\n", &[3, 4]);
+        keeps(
+            "#\n\n::1 analytics.local errors.local\n127.0.0.1 errors.local analytics.local\n",
+            &[3, 4],
+        );
         keeps("::ffff:127.0.0.1 analytics.local errors.local\n", &[1]);
-        keeps("127.0.0.1 analytics.local errors.local\n<block>", &[1, 3, 4]);
-        keeps("127.0.0.1 analytics.local analytics.local errors.local\n", &[1]);
+        keeps(
+            "127.0.0.1 analytics.local errors.local\n<block>",
+            &[1, 3, 4],
+        );
+        keeps(
+            "127.0.0.1 analytics.local analytics.local errors.local\n",
+            &[1],
+        );
     }
 
     #[test]
@@ -597,30 +759,81 @@ mod tests {
             "127.0.0.1 myanalytics.local errors.local.example\n",
             "127.0.0.1 myanalytics.local errors.local.example\n<block>",
         );
-        adds("10.0.0.1 analytics.locale\n", "10.0.0.1 analytics.locale\n<block>");
-        adds("10.0.0.1 analytics.local.\n", "10.0.0.1 analytics.local.\n<block>");
-        adds("10.0.0.1 -analytics.local\n", "10.0.0.1 -analytics.local\n<block>");
-        adds("# 127.0.0.1 analytics.local errors.local\n", "# 127.0.0.1 analytics.local errors.local\n<block>");
-        adds("#10.0.0.1 analytics.local\n", "#10.0.0.1 analytics.local\n<block>");
-        adds("10.0.0.1 other # analytics.local\n", "10.0.0.1 other # analytics.local\n<block>");
-        adds("10.0.0.1 other\0 analytics.local\n", "10.0.0.1 other\0 analytics.local\n<block>");
-        adds("analytics.local 10.0.0.1\n", "analytics.local 10.0.0.1\n<block>");
-        adds("10.0.0 analytics.local\n", "10.0.0 analytics.local\n<block>");
-        adds("ÿ10.0.0.1 analytics.local\n", "ÿ10.0.0.1 analytics.local\n<block>");
-        adds("fe80::1%lo0 analytics.local\n", "fe80::1%lo0 analytics.local\n<block>");
+        adds(
+            "10.0.0.1 analytics.locale\n",
+            "10.0.0.1 analytics.locale\n<block>",
+        );
+        adds(
+            "10.0.0.1 analytics.local.\n",
+            "10.0.0.1 analytics.local.\n<block>",
+        );
+        adds(
+            "10.0.0.1 -analytics.local\n",
+            "10.0.0.1 -analytics.local\n<block>",
+        );
+        adds(
+            "# 127.0.0.1 analytics.local errors.local\n",
+            "# 127.0.0.1 analytics.local errors.local\n<block>",
+        );
+        adds(
+            "#10.0.0.1 analytics.local\n",
+            "#10.0.0.1 analytics.local\n<block>",
+        );
+        adds(
+            "10.0.0.1 other # analytics.local\n",
+            "10.0.0.1 other # analytics.local\n<block>",
+        );
+        adds(
+            "10.0.0.1 other\0 analytics.local\n",
+            "10.0.0.1 other\0 analytics.local\n<block>",
+        );
+        adds(
+            "analytics.local 10.0.0.1\n",
+            "analytics.local 10.0.0.1\n<block>",
+        );
+        adds(
+            "10.0.0 analytics.local\n",
+            "10.0.0 analytics.local\n<block>",
+        );
+        adds(
+            "ÿ10.0.0.1 analytics.local\n",
+            "ÿ10.0.0.1 analytics.local\n<block>",
+        );
+        adds(
+            "fe80::1%lo0 analytics.local\n",
+            "fe80::1%lo0 analytics.local\n<block>",
+        );
         // One of two is not both, and ::1 alone does not reach a port that is published on 127.0.0.1.
-        adds("127.0.0.1 analytics.local\n", "127.0.0.1 analytics.local\n<block>");
-        adds("::1 analytics.local errors.local\n", "::1 analytics.local errors.local\n<block>");
+        adds(
+            "127.0.0.1 analytics.local\n",
+            "127.0.0.1 analytics.local\n<block>",
+        );
+        adds(
+            "::1 analytics.local errors.local\n",
+            "::1 analytics.local errors.local\n<block>",
+        );
     }
 
     #[test]
     fn replaces_a_stale_block_where_it_stands() {
-        replaces("a\n<begin>\n127.0.0.1 old.local\n::1 old.local\n<end>\nb\n", "a\n<block>b\n");
+        replaces(
+            "a\n<begin>\n127.0.0.1 old.local\n::1 old.local\n<end>\nb\n",
+            "a\n<block>b\n",
+        );
         replaces("<begin>\n<end>\n", "<block>");
-        replaces("<begin>\n\n \n127.0.0.1 analytics.local\n<end>\nb", "<block>b");
-        replaces("a\r\n<begin>\r\n127.0.0.1 old.local\r\n<end>\r\nb\r\n", "a\r\n<block crlf>b\r\n");
+        replaces(
+            "<begin>\n\n \n127.0.0.1 analytics.local\n<end>\nb",
+            "<block>b",
+        );
+        replaces(
+            "a\r\n<begin>\r\n127.0.0.1 old.local\r\n<end>\r\nb\r\n",
+            "a\r\n<block crlf>b\r\n",
+        );
         replaces("a\n<joint>\n127.0.0.1 old.local\n<end>\n", "a\n<joined>");
-        replaces("a\n<joint>\n127.0.0.1 old.local\n<end>\nb\n", "a\n<joined>b\n");
+        replaces(
+            "a\n<joint>\n127.0.0.1 old.local\n<end>\nb\n",
+            "a\n<joined>b\n",
+        );
         replaces(
             "127.0.0.1 analytics.local errors.local\n<begin>\n::1 old.local\n<end>\n",
             "127.0.0.1 analytics.local errors.local\n<block>",
@@ -635,7 +848,10 @@ mod tests {
         removes("a\n<block>b", "a\nb");
         removes("a\r\n<block crlf>b\r\n", "a\r\nb\r\n");
         removes("<begin>\n127.0.0.1 old.local\n<end>", "");
-        removes("10.0.0.1 analytics.local\n<block>", "10.0.0.1 analytics.local\n");
+        removes(
+            "10.0.0.1 analytics.local\n<block>",
+            "10.0.0.1 analytics.local\n",
+        );
         // The line below has been added since, and needs the line ending that came with the block.
         removes("a\n<joined>b\n", "a\nb\n");
         removes("<joined>", "");
@@ -646,33 +862,89 @@ mod tests {
 
     #[test]
     fn refuses_a_name_that_the_user_maps_elsewhere() {
-        refuses("10.0.0.1 analytics.local\n", "line 1 maps analytics.local to 10.0.0.1");
-        refuses("a\n\n10.0.0.1\tx\tErrors.LOCAL # mine", "line 3 maps errors.local to 10.0.0.1");
-        refuses("0.0.0.0 errors.local\n", "line 1 maps errors.local to 0.0.0.0");
-        refuses("127.0.1.1 errors.local\n", "line 1 maps errors.local to 127.0.1.1");
-        refuses("fe80::1%eth0 errors.local\n", "line 1 maps errors.local to fe80::1");
-        refuses("127.0.0.1 errors.local\r\n192.168.0.7 errors.local\r\n", "line 2 maps errors.local to 192.168.0.7");
-        refuses("<block>2001:db8::1 analytics.local\n", "line 5 maps analytics.local to 2001:db8::1");
-        refuses("::ffff:10.0.0.1 analytics.local", "line 1 maps analytics.local to 10.0.0.1");
+        refuses(
+            "10.0.0.1 analytics.local\n",
+            "line 1 maps analytics.local to 10.0.0.1",
+        );
+        refuses(
+            "a\n\n10.0.0.1\tx\tErrors.LOCAL # mine",
+            "line 3 maps errors.local to 10.0.0.1",
+        );
+        refuses(
+            "0.0.0.0 errors.local\n",
+            "line 1 maps errors.local to 0.0.0.0",
+        );
+        refuses(
+            "127.0.1.1 errors.local\n",
+            "line 1 maps errors.local to 127.0.1.1",
+        );
+        refuses(
+            "fe80::1%eth0 errors.local\n",
+            "line 1 maps errors.local to fe80::1",
+        );
+        refuses(
+            "127.0.0.1 errors.local\r\n192.168.0.7 errors.local\r\n",
+            "line 2 maps errors.local to 192.168.0.7",
+        );
+        refuses(
+            "<block>2001:db8::1 analytics.local\n",
+            "line 5 maps analytics.local to 2001:db8::1",
+        );
+        refuses(
+            "::ffff:10.0.0.1 analytics.local",
+            "line 1 maps analytics.local to 10.0.0.1",
+        );
     }
 
     #[test]
     fn refuses_a_block_that_is_not_whole_or_not_ours() {
         refuses("<begin>\n", "line 1 begins our block and nothing ends it");
-        refuses("a\n<begin>\n127.0.0.1 localhost\n", "line 2 begins our block and nothing ends it");
+        refuses(
+            "a\n<begin>\n127.0.0.1 localhost\n",
+            "line 2 begins our block and nothing ends it",
+        );
         refuses("<begin>", "line 1 begins our block and nothing ends it");
-        refuses("<joint>\r\nb\r\n", "line 1 begins our block and nothing ends it");
+        refuses(
+            "<joint>\r\nb\r\n",
+            "line 1 begins our block and nothing ends it",
+        );
         refuses("a\n<end>\n", "line 2 ends our block and nothing begins it");
-        refuses("<block><end>\n", "line 5 ends our block and nothing begins it");
-        refuses("<end>\n<begin>\n", "line 1 ends our block and nothing begins it");
+        refuses(
+            "<block><end>\n",
+            "line 5 ends our block and nothing begins it",
+        );
+        refuses(
+            "<end>\n<begin>\n",
+            "line 1 ends our block and nothing begins it",
+        );
         refuses("<block>a\n<block>", "line 6 begins a second block");
         refuses("<joined><joined>", "line 5 begins a second block");
-        refuses("<begin>\n<begin>\n<end>\n", "line 1 begins our block and nothing ends it");
-        refuses("a\n<begin>\n127.0.0.1 analytics.local\n10.0.0.1 mine\n<end>\n", "line 4 is in our block and not ours");
-        refuses("<begin>\n# my note\n<end>\n", "line 2 is in our block and not ours");
-        refuses("<begin>\n127.0.0.1 analytics.local # note\n<end>\n", "line 2 is in our block and not ours");
-        refuses("<begin>\n127.0.0.1 ÿ\n<end>\n", "line 2 is in our block and not ours");
-        for whole in ["<begin>\n", "<end>\n", "<block><block>", "<begin>\n10.0.0.1 mine\n<end>\n"] {
+        refuses(
+            "<begin>\n<begin>\n<end>\n",
+            "line 1 begins our block and nothing ends it",
+        );
+        refuses(
+            "a\n<begin>\n127.0.0.1 analytics.local\n10.0.0.1 mine\n<end>\n",
+            "line 4 is in our block and not ours",
+        );
+        refuses(
+            "<begin>\n# my note\n<end>\n",
+            "line 2 is in our block and not ours",
+        );
+        refuses(
+            "<begin>\n127.0.0.1 analytics.local # note\n<end>\n",
+            "line 2 is in our block and not ours",
+        );
+        refuses(
+            "<begin>\n127.0.0.1 ÿ\n<end>\n",
+            "line 2 is in our block and not ours",
+        );
+        for whole in [
+            "<begin>\n",
+            "<end>\n",
+            "<block><block>",
+            "<begin>\n10.0.0.1 mine\n<end>\n",
+        ] {
             without_block(&file(whole)).expect_err("removing does not refuse");
         }
     }
@@ -682,7 +954,10 @@ mod tests {
         adds(" <begin>\n", " <begin>\n<block>");
         adds("#<begin>\n", "#<begin>\n<block>");
         adds("<begin> or so\n", "<begin> or so\n<block>");
-        adds("# see cargo xtask hosts\n", "# see cargo xtask hosts\n<block>");
+        adds(
+            "# see cargo xtask hosts\n",
+            "# see cargo xtask hosts\n<block>",
+        );
     }
 
     #[test]
@@ -691,8 +966,14 @@ mod tests {
             Plan::Change(edit) => edit.render(&file(pattern)),
             Plan::Nothing(_) => String::new(),
         };
-        let (first, second) = ("127.0.0.1 analytics.local errors.local", "::1 analytics.local errors.local");
-        assert_eq!(shown("a"), format!("at the end:\n+ {BEGIN_AFTER_OPEN_LINE}\n+ {first}\n+ {second}\n+ {END}\n"));
+        let (first, second) = (
+            "127.0.0.1 analytics.local errors.local",
+            "::1 analytics.local errors.local",
+        );
+        assert_eq!(
+            shown("a"),
+            format!("at the end:\n+ {BEGIN_AFTER_OPEN_LINE}\n+ {first}\n+ {second}\n+ {END}\n")
+        );
         assert_eq!(
             shown("a\n<begin>\n::1 old.local\n<end>\n"),
             format!("line 3:\n- ::1 old.local\n+ {first}\n+ {second}\n")
@@ -702,25 +983,45 @@ mod tests {
     #[track_caller]
     fn reads(umami_hostname: &str, glitchtip_domain: &str, expected: &[&str]) {
         let names = hostnames_from_env(umami_hostname, glitchtip_domain).unwrap();
-        assert_eq!(names.iter().map(Hostname::to_string).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            names.iter().map(Hostname::to_string).collect::<Vec<_>>(),
+            expected
+        );
     }
 
     #[track_caller]
     fn is_no_hostname(umami_hostname: &str, glitchtip_domain: &str, variable: &str) {
-        let error = hostnames_from_env(umami_hostname, glitchtip_domain).expect_err("taken for hostnames");
+        let error =
+            hostnames_from_env(umami_hostname, glitchtip_domain).expect_err("taken for hostnames");
         assert_eq!(error.variable, variable);
         assert!(!error.to_string().contains('\n'), "{error}");
     }
 
     #[test]
     fn reads_the_hostnames_of_the_env_file() {
-        reads("analytics.local", "http://errors.local:3002", &["analytics.local", "errors.local"]);
-        reads("analytics.local", "https://errors.local", &["analytics.local", "errors.local"]);
-        reads("a", "http://user:pass@errors.local:3002/path?x#y", &["a", "errors.local"]);
+        reads(
+            "analytics.local",
+            "http://errors.local:3002",
+            &["analytics.local", "errors.local"],
+        );
+        reads(
+            "analytics.local",
+            "https://errors.local",
+            &["analytics.local", "errors.local"],
+        );
+        reads(
+            "a",
+            "http://user:pass@errors.local:3002/path?x#y",
+            &["a", "errors.local"],
+        );
         reads("a", "errors.local:3002", &["a", "errors.local"]);
         reads("same.local", "http://SAME.local:3002", &["same.local"]);
         reads("localhost", "http://localhost:3002", &["localhost"]);
-        reads("xn--caf-dma.local", "http://3com.local", &["xn--caf-dma.local", "3com.local"]);
+        reads(
+            "xn--caf-dma.local",
+            "http://3com.local",
+            &["xn--caf-dma.local", "3com.local"],
+        );
         let longest = ["a"; 127].join(".");
         reads(&longest, "http://b", &[&longest, "b"]);
     }

@@ -38,19 +38,35 @@ impl Platform {
     pub fn by_hand(self, command: &[String]) -> String {
         match self {
             Platform::Unix => format!("run: sudo {}", render_command(command)),
-            Platform::Wsl => format!("run in a WSL terminal opened as administrator: {}", render_command(command)),
+            Platform::Wsl => format!(
+                "run in a WSL terminal opened as administrator: {}",
+                render_command(command)
+            ),
             Platform::Windows => {
-                let words: Vec<String> = command.iter().map(|word| powershell_string(word)).collect();
-                format!("run in a PowerShell opened as administrator: & {}", words.join(" "))
+                let words: Vec<String> =
+                    command.iter().map(|word| powershell_string(word)).collect();
+                format!(
+                    "run in a PowerShell opened as administrator: & {}",
+                    words.join(" ")
+                )
             }
         }
     }
 
     /// The command that runs `command` with the right to change the hosts file. `distribution` is what
     /// WSL calls the Linux that we run in.
-    pub fn elevated(self, command: &[String], can_ask: bool, distribution: Option<&str>) -> Vec<String> {
+    pub fn elevated(
+        self,
+        command: &[String],
+        can_ask: bool,
+        distribution: Option<&str>,
+    ) -> Vec<String> {
         let with = |program: &[&str]| {
-            program.iter().map(|&word| word.to_owned()).chain(command.iter().cloned()).collect::<Vec<_>>()
+            program
+                .iter()
+                .map(|&word| word.to_owned())
+                .chain(command.iter().cloned())
+                .collect::<Vec<_>>()
         };
         match (self, can_ask) {
             (Platform::Unix, true) => with(&["sudo"]),
@@ -59,7 +75,11 @@ impl Platform {
             // Root in Linux has no rights over Windows' files; an elevated wsl.exe has.
             (Platform::Wsl, _) => {
                 let mut words = vec!["wsl.exe"];
-                words.extend(distribution.iter().flat_map(|name| ["--distribution", name]));
+                words.extend(
+                    distribution
+                        .iter()
+                        .flat_map(|name| ["--distribution", name]),
+                );
                 words.push("--exec");
                 start_process("powershell.exe", &with(&words))
             }
@@ -71,13 +91,18 @@ impl Platform {
 /// PowerShell asks through UAC, waits, and hands on the exit code.
 fn start_process(powershell: &str, command: &[String]) -> Vec<String> {
     // Start-Process joins its arguments with blanks and quotes none of them.
-    let arguments: Vec<String> = command[1..].iter().map(|word| powershell_string(&format!("\"{word}\""))).collect();
+    let arguments: Vec<String> = command[1..]
+        .iter()
+        .map(|word| powershell_string(&format!("\"{word}\"")))
+        .collect();
     let script = format!(
         "$p = Start-Process -Verb RunAs -Wait -PassThru -FilePath {} -ArgumentList {} -ErrorAction Stop; exit $p.exitcode",
         powershell_string(&command[0]),
         arguments.join(",")
     );
-    [powershell, "-NoProfile", "-Command", &script].map(str::to_owned).to_vec()
+    [powershell, "-NoProfile", "-Command", &script]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn powershell_string(text: &str) -> String {
@@ -111,13 +136,26 @@ mod tests {
         let windows = r"C:\Windows\System32\drivers\etc\hosts";
         let windows_from_wsl = "/mnt/c/Windows/System32/drivers/etc/hosts";
         check("linux", "6.1.0-18-amd64", Platform::Unix, "/etc/hosts");
-        check("linux", "5.15.153.1-microsoft-standard-WSL2", Platform::Wsl, windows_from_wsl);
-        check("linux", "4.4.0-19041-Microsoft", Platform::Wsl, windows_from_wsl);
+        check(
+            "linux",
+            "5.15.153.1-microsoft-standard-WSL2",
+            Platform::Wsl,
+            windows_from_wsl,
+        );
+        check(
+            "linux",
+            "4.4.0-19041-Microsoft",
+            Platform::Wsl,
+            windows_from_wsl,
+        );
         check("macos", "", Platform::Unix, "/etc/hosts");
         check("windows", "", Platform::Windows, windows);
         check("freebsd", "", Platform::Unix, "/etc/hosts");
         let elsewhere = Platform::Windows.hosts_file(Some(r"D:\Win\"));
-        assert_eq!(elsewhere.to_str(), Some(r"D:\Win\System32\drivers\etc\hosts"));
+        assert_eq!(
+            elsewhere.to_str(),
+            Some(r"D:\Win\System32\drivers\etc\hosts")
+        );
     }
 
     fn elevated(platform: Platform, can_ask: bool, command: &[&str]) -> Vec<String> {
@@ -127,15 +165,25 @@ mod tests {
 
     #[test]
     fn asks_through_sudo_only_where_someone_can_answer() {
-        assert_eq!(elevated(Platform::Unix, true, &["/x", "a b"]), ["sudo", "/x", "a b"]);
-        assert_eq!(elevated(Platform::Unix, false, &["/x", "a b"]), ["sudo", "-n", "/x", "a b"]);
+        assert_eq!(
+            elevated(Platform::Unix, true, &["/x", "a b"]),
+            ["sudo", "/x", "a b"]
+        );
+        assert_eq!(
+            elevated(Platform::Unix, false, &["/x", "a b"]),
+            ["sudo", "-n", "/x", "a b"]
+        );
     }
 
     #[test]
     fn asks_through_uac_on_windows_and_in_wsl() {
         let script = "$p = Start-Process -Verb RunAs -Wait -PassThru -FilePath 'C:\\it''s\\x.exe' \
                       -ArgumentList '\"hosts-as-root\"','\"a b\"' -ErrorAction Stop; exit $p.exitcode";
-        let windows = elevated(Platform::Windows, true, &[r"C:\it's\x.exe", "hosts-as-root", "a b"]);
+        let windows = elevated(
+            Platform::Windows,
+            true,
+            &[r"C:\it's\x.exe", "hosts-as-root", "a b"],
+        );
         assert_eq!(windows, ["powershell", "-NoProfile", "-Command", script]);
 
         let script = "$p = Start-Process -Verb RunAs -Wait -PassThru -FilePath 'wsl.exe' \
@@ -148,8 +196,19 @@ mod tests {
     #[test]
     fn says_what_to_run_by_hand() {
         let command = ["/it's/x", "hosts-as-root"].map(str::to_owned);
-        assert_eq!(Platform::Unix.by_hand(&command), r"run: sudo '/it'\''s/x' hosts-as-root");
-        assert!(Platform::Wsl.by_hand(&command).ends_with(r": '/it'\''s/x' hosts-as-root"));
-        assert!(Platform::Windows.by_hand(&command).ends_with(r": & '/it''s/x' 'hosts-as-root'"));
+        assert_eq!(
+            Platform::Unix.by_hand(&command),
+            r"run: sudo '/it'\''s/x' hosts-as-root"
+        );
+        assert!(
+            Platform::Wsl
+                .by_hand(&command)
+                .ends_with(r": '/it'\''s/x' hosts-as-root")
+        );
+        assert!(
+            Platform::Windows
+                .by_hand(&command)
+                .ends_with(r": & '/it''s/x' 'hosts-as-root'")
+        );
     }
 }

@@ -28,8 +28,14 @@ impl System<'_> {
     /// Package names as of Debian 13, Ubuntu 24.04, Fedora 42, Arch and Homebrew in 2026-11. Debian 12 has
     /// Compose v1 alone.
     pub fn steps(&self, kind: Kind) -> Option<Vec<Step>> {
-        let elevated = |text: &str| Step { command: text.to_owned(), is_elevated: true };
-        let own = |text: &str| Step { command: text.to_owned(), is_elevated: false };
+        let elevated = |text: &str| Step {
+            command: text.to_owned(),
+            is_elevated: true,
+        };
+        let own = |text: &str| Step {
+            command: text.to_owned(),
+            is_elevated: false,
+        };
         let macos = self.os == "macos";
         if !macos && self.os != "linux" {
             return None;
@@ -46,7 +52,9 @@ impl System<'_> {
             ]),
             Kind::NotInstalled => {
                 let install = match self.distribution()? {
-                    ("debian", version) if version.is_some_and(|version| version < 13) => return None,
+                    ("debian", version) if version.is_some_and(|version| version < 13) => {
+                        return None;
+                    }
                     ("debian", _) => "apt-get install --yes docker.io docker-cli docker-compose",
                     ("ubuntu", _) => "apt-get install --yes docker.io docker-compose-v2",
                     ("fedora", _) => "dnf install --assumeyes moby-engine docker-compose",
@@ -62,10 +70,15 @@ impl System<'_> {
             }
             Kind::NotRunning if macos && self.has_colima => Some(vec![own("colima start")]),
             Kind::NotRunning if macos => Some(vec![own("open -a Docker")]),
-            Kind::NotRunning if self.has_systemd => Some(vec![elevated("systemctl enable --now docker")]),
+            Kind::NotRunning if self.has_systemd => {
+                Some(vec![elevated("systemctl enable --now docker")])
+            }
             Kind::NotRunning => Some(vec![elevated("service docker start")]),
             Kind::NotPermitted if !macos && self.user != "root" && !self.user.is_empty() => {
-                Some(vec![elevated(&format!("usermod --append --groups docker {}", self.user))])
+                Some(vec![elevated(&format!(
+                    "usermod --append --groups docker {}",
+                    self.user
+                ))])
             }
             Kind::NotPermitted | Kind::TooOld => None,
         }
@@ -74,17 +87,25 @@ impl System<'_> {
     /// The family of the distribution, and its own version where it is the family's head.
     fn distribution(&self) -> Option<(&'static str, Option<u32>)> {
         let value = |key: &str| {
-            let line = self.os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            let line = self
+                .os_release
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             line.unwrap_or_default().trim_matches('"').to_owned()
         };
         let (id, like) = (value("ID"), value("ID_LIKE"));
-        let version = value("VERSION_ID").split('.').next().and_then(|version| version.parse().ok());
+        let version = value("VERSION_ID")
+            .split('.')
+            .next()
+            .and_then(|version| version.parse().ok());
         let known = ["debian", "ubuntu", "fedora", "arch"];
         if let Some(family) = known.into_iter().find(|family| *family == id) {
             return Some((family, version));
         }
         // The nearest relative stands first: Linux Mint is like ubuntu and debian.
-        like.split(' ').find_map(|like| known.into_iter().find(|family| *family == like)).map(|family| (family, None))
+        like.split(' ')
+            .find_map(|like| known.into_iter().find(|family| *family == like))
+            .map(|family| (family, None))
     }
 }
 
@@ -94,9 +115,21 @@ mod tests {
 
     #[track_caller]
     fn check(os_release: &str, kind: Kind, expected: &[&str]) {
-        let system = System { os: "linux", os_release, has_systemd: true, has_colima: false, user: "me" };
+        let system = System {
+            os: "linux",
+            os_release,
+            has_systemd: true,
+            has_colima: false,
+            user: "me",
+        };
         let steps = system.steps(kind).unwrap_or_default();
-        assert_eq!(steps.iter().map(|step| step.command.as_str()).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            steps
+                .iter()
+                .map(|step| step.command.as_str())
+                .collect::<Vec<_>>(),
+            expected
+        );
         assert!(steps.iter().all(|step| step.is_elevated));
     }
 
@@ -106,18 +139,38 @@ mod tests {
         let not = Kind::NotInstalled;
         let update = "apt-get update";
         let debian = "apt-get install --yes docker.io docker-cli docker-compose";
-        check("ID=debian\nVERSION_ID=\"13\"\n", not, &[update, debian, start]);
+        check(
+            "ID=debian\nVERSION_ID=\"13\"\n",
+            not,
+            &[update, debian, start],
+        );
         check("ID=debian\n", not, &[update, debian, start]);
         check("ID=debian\nVERSION_ID=\"12\"\n", not, &[]);
         let ubuntu = "apt-get install --yes docker.io docker-compose-v2";
-        check("ID=ubuntu\nID_LIKE=debian\nVERSION_ID=\"24.04\"\n", not, &[update, ubuntu, start]);
-        check("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\nVERSION_ID=\"12\"\n", not, &[update, ubuntu, start]);
-        check("ID=fedora\n", not, &["dnf install --assumeyes moby-engine docker-compose", start]);
+        check(
+            "ID=ubuntu\nID_LIKE=debian\nVERSION_ID=\"24.04\"\n",
+            not,
+            &[update, ubuntu, start],
+        );
+        check(
+            "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\nVERSION_ID=\"12\"\n",
+            not,
+            &[update, ubuntu, start],
+        );
+        check(
+            "ID=fedora\n",
+            not,
+            &["dnf install --assumeyes moby-engine docker-compose", start],
+        );
         let arch = "pacman --sync --needed --noconfirm docker docker-compose";
         check("ID=arch\n", not, &[arch, start]);
         check("ID=void\n", not, &[]);
         check("ID=void\n", Kind::NotRunning, &[start]);
-        check("", Kind::NotPermitted, &["usermod --append --groups docker me"]);
+        check(
+            "",
+            Kind::NotPermitted,
+            &["usermod --append --groups docker me"],
+        );
         check("ID=debian\n", Kind::TooOld, &[]);
     }
 }

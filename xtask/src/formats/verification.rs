@@ -36,7 +36,11 @@ pub enum StepResult {
 
 impl Report {
     pub fn new(steps: Vec<Step>, seconds: f64) -> Report {
-        Report { passed: steps.iter().all(|step| step.result == StepResult::Passed), seconds, steps }
+        Report {
+            passed: steps.iter().all(|step| step.result == StepResult::Passed),
+            seconds,
+            steps,
+        }
     }
 
     /// A line a step, and below it why it has failed.
@@ -47,7 +51,9 @@ impl Report {
                 StepResult::Failed => ("FAILED", format!("{:5.2} s", step.seconds)),
                 StepResult::Skipped => ("not tried", String::new()),
             };
-            [mark, step.part, step.claim, &time].map(str::to_owned).to_vec()
+            [mark, step.part, step.claim, &time]
+                .map(str::to_owned)
+                .to_vec()
         };
         let rows: Vec<Vec<String>> = self.steps.iter().map(row).collect();
         let mut text = String::new();
@@ -58,8 +64,17 @@ impl Report {
                 text.push_str(&format!("    {}\n", detail.replace('\n', "\n    ")));
             }
         }
-        let count = |result| self.steps.iter().filter(|step| step.result == result).count();
-        let (all, failed, skipped) = (self.steps.len(), count(StepResult::Failed), count(StepResult::Skipped));
+        let count = |result| {
+            self.steps
+                .iter()
+                .filter(|step| step.result == result)
+                .count()
+        };
+        let (all, failed, skipped) = (
+            self.steps.len(),
+            count(StepResult::Failed),
+            count(StepResult::Skipped),
+        );
         let summary = match (failed, skipped) {
             (0, 0) => format!("all {all} steps passed in {:.1} s\n", self.seconds),
             (_, 0) => format!("{failed} of {all} steps failed\n"),
@@ -71,16 +86,24 @@ impl Report {
 
 /// Why an error that was accepted does not appear. `worker` is the health or state of the worker's
 /// container, `waiting` how many tasks are in the queue, as far as it is known.
-pub fn explain_stuck(worker: &str, database_takes_writes: bool, waiting: Option<u64>, seconds: u64) -> String {
+pub fn explain_stuck(
+    worker: &str,
+    database_takes_writes: bool,
+    waiting: Option<u64>,
+    seconds: u64,
+) -> String {
     if !database_takes_writes {
         return "lost between the worker and PostgreSQL, which takes no writes".to_owned();
     }
     if worker == "starting" {
-        return "stuck at the worker: glitchtip-worker is still starting; repeat in a moment".to_owned();
+        return "stuck at the worker: glitchtip-worker is still starting; repeat in a moment"
+            .to_owned();
     }
     let queue = match (worker, waiting) {
         ("healthy" | "unhealthy" | "running", Some(0)) => {
-            format!("{worker} glitchtip-worker took it out of the queue, and within {seconds} s stored nothing")
+            format!(
+                "{worker} glitchtip-worker took it out of the queue, and within {seconds} s stored nothing"
+            )
         }
         ("healthy" | "unhealthy" | "running", _) => {
             format!("{worker} glitchtip-worker did not take it within {seconds} s")
@@ -98,13 +121,23 @@ mod tests {
     use super::*;
 
     fn step(result: StepResult, detail: Option<&str>) -> Step {
-        Step { part: "umami", claim: "answers", result, detail: detail.map(str::to_owned), seconds: 0.25 }
+        Step {
+            part: "umami",
+            claim: "answers",
+            result,
+            detail: detail.map(str::to_owned),
+            seconds: 0.25,
+        }
     }
 
     #[test]
     fn a_failed_step_says_why_and_the_rest_was_not_tried() {
         let failed = step(StepResult::Failed, Some("nothing answers\nstart it"));
-        let steps = vec![step(StepResult::Passed, None), failed, step(StepResult::Skipped, None)];
+        let steps = vec![
+            step(StepResult::Passed, None),
+            failed,
+            step(StepResult::Skipped, None),
+        ];
         let report = Report::new(steps, 1.0);
         assert!(!report.passed);
         assert_eq!(
@@ -118,7 +151,13 @@ mod tests {
 
     #[test]
     fn nothing_but_passed_steps_passes() {
-        let report = Report::new(vec![step(StepResult::Passed, None), step(StepResult::Passed, None)], 1.25);
+        let report = Report::new(
+            vec![
+                step(StepResult::Passed, None),
+                step(StepResult::Passed, None),
+            ],
+            1.25,
+        );
         assert!(report.passed);
         assert!(report.render().ends_with("all 2 steps passed in 1.2 s\n"));
         assert!(!Report::new(vec![step(StepResult::Skipped, None)], 1.0).passed);
@@ -131,12 +170,37 @@ mod tests {
             let explained = explain_stuck(worker, database, waiting, 10);
             assert!(explained.contains(expected), "{explained}");
         }
-        check("exited", true, Some(4), "stuck at the worker: glitchtip-worker is exited.\n`cargo xtask restart");
+        check(
+            "exited",
+            true,
+            Some(4),
+            "stuck at the worker: glitchtip-worker is exited.\n`cargo xtask restart",
+        );
         check("absent", true, None, "glitchtip-worker is absent");
         check("starting", true, Some(1), "still starting; repeat");
-        check("healthy", false, Some(0), "lost between the worker and PostgreSQL");
-        check("healthy", true, Some(4), "healthy glitchtip-worker did not take it within 10 s");
-        check("unhealthy", true, Some(0), "took it out of the queue, and within 10 s stored nothing");
-        check("healthy", true, Some(0), "`cargo xtask restart glitchtip-worker` recovers it");
+        check(
+            "healthy",
+            false,
+            Some(0),
+            "lost between the worker and PostgreSQL",
+        );
+        check(
+            "healthy",
+            true,
+            Some(4),
+            "healthy glitchtip-worker did not take it within 10 s",
+        );
+        check(
+            "unhealthy",
+            true,
+            Some(0),
+            "took it out of the queue, and within 10 s stored nothing",
+        );
+        check(
+            "healthy",
+            true,
+            Some(0),
+            "`cargo xtask restart glitchtip-worker` recovers it",
+        );
     }
 }

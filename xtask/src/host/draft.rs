@@ -27,7 +27,11 @@ impl Draft {
             use std::os::unix::fs::OpenOptionsExt;
             options.mode(0o600);
         }
-        Ok(Draft { file: options.open(&path)?, path, is_placed: false })
+        Ok(Draft {
+            file: options.open(&path)?,
+            path,
+            is_placed: false,
+        })
     }
 
     /// Makes an empty file in `folder` whose name begins with `prefix`.
@@ -80,7 +84,11 @@ impl Drop for Draft {
 
 /// Makes a rename in `folder` survive a power cut, where the system has such a thing.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -105,8 +113,12 @@ mod tests {
 
         drafted("third").replace(&target).unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "third");
-        drafted("fourth").replace(&folder.path().join("missing/target")).unwrap_err();
-        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        drafted("fourth")
+            .replace(&folder.path().join("missing/target"))
+            .unwrap_err();
+        let names = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
         assert_eq!(names.collect::<Vec<_>>(), ["target"]);
     }
 }

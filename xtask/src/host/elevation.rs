@@ -20,7 +20,11 @@ pub struct Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "this needs more rights, which were refused; {}", self.by_hand)
+        write!(
+            f,
+            "this needs more rights, which were refused; {}",
+            self.by_hand
+        )
     }
 }
 
@@ -37,12 +41,22 @@ pub fn run(command: &[String], platform: Platform) -> anyhow::Result<()> {
     // Ctrl-C at its question is for sudo, which has the terminal to put right.
     let _interrupted = super::catch_interrupt()?;
     // Not `cmd!`: sudo asks on our terminal.
-    let output = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
+    let output = Command::new(&words[0])
+        .args(&words[1..])
+        .stdin(Stdio::inherit())
+        .stderr(Stdio::inherit())
+        .output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) if output.stdout.starts_with(STARTED.as_bytes()) => {
-            bail!("the elevated step did not do its work ({}); it has said why", output.status)
+            bail!(
+                "the elevated step did not do its work ({}); it has said why",
+                output.status
+            )
         }
-        _ => Err(Refused { by_hand: platform.by_hand(command) }.into()),
+        _ => Err(Refused {
+            by_hand: platform.by_hand(command),
+        }
+        .into()),
     }
 }

@@ -34,8 +34,13 @@ pub enum Change {
 /// # Errors
 /// When it is missing, or is not a regular file.
 pub fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
-    let target = fs::canonicalize(path).with_context(|| format!("looking for {}", path.display()))?;
-    ensure!(fs::metadata(&target)?.is_file(), "{} is not a regular file", path.display());
+    let target =
+        fs::canonicalize(path).with_context(|| format!("looking for {}", path.display()))?;
+    ensure!(
+        fs::metadata(&target)?.is_file(),
+        "{} is not a regular file",
+        path.display()
+    );
     Ok(target)
 }
 
@@ -59,7 +64,10 @@ pub fn change(
             Err(error) => return explain(target, error),
         }
     }
-    bail!("{} was not changed: other programs change it all the time", target.display())
+    bail!(
+        "{} was not changed: other programs change it all the time",
+        target.display()
+    )
 }
 
 /// `None` if the file was changed under our hands: then nothing was written.
@@ -76,7 +84,10 @@ fn try_change(
     if identity(&metadata) != identity(&fs::metadata(target)?) {
         return Ok(None);
     }
-    ensure!(!metadata.permissions().readonly(), "it is read-only; make it writable with `chmod u+w`");
+    ensure!(
+        !metadata.permissions().readonly(),
+        "it is read-only; make it writable with `chmod u+w`"
+    );
     let (read, replanned);
     let (before, edit) = match planned {
         Some((before, edit)) if has_content(&mut file, before)? => (before, edit),
@@ -129,7 +140,11 @@ fn lock(file: &File, path: &Path) -> anyhow::Result<()> {
     let shared = file.try_clone()?;
     thread::spawn(move || sender.send(shared.lock()));
     let locked = receiver.recv_timeout(LOCK_TIMEOUT).with_context(|| {
-        format!("another program has locked it for {} s; see `fuser {}`", LOCK_TIMEOUT.as_secs(), path.display())
+        format!(
+            "another program has locked it for {} s; see `fuser {}`",
+            LOCK_TIMEOUT.as_secs(),
+            path.display()
+        )
     })?;
     locked.context("locking it")
 }
@@ -139,7 +154,13 @@ fn lock(file: &File, path: &Path) -> anyhow::Result<()> {
 fn identity(metadata: &Metadata) -> impl PartialEq + use<> {
     use std::os::unix::fs::MetadataExt;
     let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
-    (metadata.dev(), metadata.ino(), metadata.size(), seconds, nanoseconds)
+    (
+        metadata.dev(),
+        metadata.ino(),
+        metadata.size(),
+        seconds,
+        nanoseconds,
+    )
 }
 
 #[cfg(not(unix))]
@@ -171,7 +192,12 @@ fn has_content(file: &mut File, expected: &[u8]) -> io::Result<bool> {
 }
 
 /// Writes the whole new file under another name in the same folder, with the old one's mode and owner.
-fn write_beside(target: &Path, metadata: &Metadata, before: &[u8], edit: &Edit) -> io::Result<Draft> {
+fn write_beside(
+    target: &Path,
+    metadata: &Metadata,
+    before: &[u8],
+    edit: &Edit,
+) -> io::Result<Draft> {
     let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else {
         return Err(ErrorKind::InvalidFilename.into());
     };
@@ -183,7 +209,11 @@ fn write_beside(target: &Path, metadata: &Metadata, before: &[u8], edit: &Edit) 
     }
     let draft = Draft::create(folder.join(&name))?;
     let mut file = draft.file();
-    for piece in [&before[..edit.range.start], &edit.replacement, &before[edit.range.end..]] {
+    for piece in [
+        &before[..edit.range.start],
+        &edit.replacement,
+        &before[edit.range.end..],
+    ] {
         file.write_all(piece)?;
     }
     #[cfg(unix)]
@@ -224,19 +254,28 @@ fn write_in_place(target: &Path, before: &[u8], edit: &Edit) -> io::Result<()> {
 /// When the copy cannot be written.
 pub fn keep_copy(target: &Path, before: &[u8], copies: &Path) -> anyhow::Result<()> {
     let failed = |error: io::Error| anyhow!("keeping a copy in {}: {error}", copies.display());
-    let own = target.components().filter(|component| matches!(component, Component::Normal(_)));
-    let folder = own.fold(copies.to_path_buf(), |folder, component| folder.join(component));
+    let own = target
+        .components()
+        .filter(|component| matches!(component, Component::Normal(_)));
+    let folder = own.fold(copies.to_path_buf(), |folder, component| {
+        folder.join(component)
+    });
     fs::create_dir_all(&folder).map_err(failed)?;
-    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let time = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     let path = folder.join(render::render_file_timestamp(time));
     let written = File::create_new(&path).and_then(|mut file| {
         file.write_all(before)?;
         file.set_permissions(fs::metadata(target)?.permissions())
     });
-    written.inspect_err(|_| drop(fs::remove_file(&path))).map_err(failed)?;
+    written
+        .inspect_err(|_| drop(fs::remove_file(&path)))
+        .map_err(failed)?;
     say!("copy of {} as it was: {}", target.display(), path.display());
 
-    let kept = fs::read_dir(&folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    let kept =
+        fs::read_dir(&folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
     let mut kept: Vec<PathBuf> = kept.map_err(failed)?;
     kept.sort();
     while kept.len() > COPIES_KEPT {
@@ -267,5 +306,8 @@ fn explain(target: &Path, error: anyhow::Error) -> anyhow::Result<Change> {
 fn is_immutable(path: &Path) -> bool {
     let output = Command::new("lsattr").arg("-d").arg(path).output();
     let attributes = output.map(|output| output.stdout).unwrap_or_default();
-    attributes.split(|&byte| byte == b' ').next().is_some_and(|flags| flags.contains(&b'i') || flags.contains(&b'a'))
+    attributes
+        .split(|&byte| byte == b' ')
+        .next()
+        .is_some_and(|flags| flags.contains(&b'i') || flags.contains(&b'a'))
 }

@@ -26,22 +26,37 @@ pub fn look(address: &str, port: u16) -> Port {
 /// The process that listens on a port, as `name (pid 123)`. Linux only, and of other users' processes
 /// only root is told.
 fn holder(port: u16) -> Option<String> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    let socket = tables.iter().flat_map(|table| table.lines()).find_map(|line| {
-        // Columns of /proc/net/tcp (proc(5)): number, local address, remote address, state, …, inode.
-        let columns: Vec<&str> = line.split_whitespace().collect();
-        let local = columns.get(1)?.rsplit(':').next()?;
-        let listens = columns.get(3) == Some(&"0A") && u16::from_str_radix(local, 16) == Ok(port);
-        listens.then(|| format!("socket:[{}]", columns.get(9).unwrap_or(&"")))
-    })?;
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .map(|path| fs::read_to_string(path).unwrap_or_default());
+    let socket = tables
+        .iter()
+        .flat_map(|table| table.lines())
+        .find_map(|line| {
+            // Columns of /proc/net/tcp (proc(5)): number, local address, remote address, state, …, inode.
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let local = columns.get(1)?.rsplit(':').next()?;
+            let listens =
+                columns.get(3) == Some(&"0A") && u16::from_str_radix(local, 16) == Ok(port);
+            listens.then(|| format!("socket:[{}]", columns.get(9).unwrap_or(&"")))
+        })?;
     fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
         // `self` is among them too.
         process.file_name().to_str()?.parse::<u32>().ok()?;
-        let has_it = fs::read_dir(process.path().join("fd")).ok()?.flatten().any(|open| {
-            fs::read_link(open.path()).is_ok_and(|target| target.as_os_str().to_str() == Some(socket.as_str()))
-        });
-        let name = fs::read_to_string(process.path().join("comm")).ok().filter(|_| has_it)?;
-        Some(format!("{} (pid {})", name.trim(), process.file_name().display()))
+        let has_it = fs::read_dir(process.path().join("fd"))
+            .ok()?
+            .flatten()
+            .any(|open| {
+                fs::read_link(open.path())
+                    .is_ok_and(|target| target.as_os_str().to_str() == Some(socket.as_str()))
+            });
+        let name = fs::read_to_string(process.path().join("comm"))
+            .ok()
+            .filter(|_| has_it)?;
+        Some(format!(
+            "{} (pid {})",
+            name.trim(),
+            process.file_name().display()
+        ))
     })
 }
 
@@ -53,9 +68,15 @@ mod tests {
     fn tells_a_free_port_from_a_taken_one() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let Port::Taken(holder) = look("127.0.0.1", port) else { panic!("the port is ours") };
+        let Port::Taken(holder) = look("127.0.0.1", port) else {
+            panic!("the port is ours")
+        };
         if cfg!(target_os = "linux") {
-            assert!(holder.unwrap().ends_with(&format!("(pid {})", std::process::id())));
+            assert!(
+                holder
+                    .unwrap()
+                    .ends_with(&format!("(pid {})", std::process::id()))
+            );
         }
         drop(listener);
         assert_eq!(look("127.0.0.1", port), Port::Free);

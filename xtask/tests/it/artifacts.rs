@@ -7,22 +7,49 @@ use serde_yaml::Value;
 
 use crate::checkout::{compose_file, repository};
 
-const ONE_SHOTS: [&str; 4] = ["glitchtip-migrate", "postgres-init", "umami-accounts", "umami-migrate"];
+const ONE_SHOTS: [&str; 4] = [
+    "glitchtip-migrate",
+    "postgres-init",
+    "umami-accounts",
+    "umami-migrate",
+];
 
 #[test]
 fn services_ports_and_names_are_those_of_the_plan() {
     let file = compose_file();
     let long_running: Vec<&str> = long_running(&file).map(|(name, _)| name).collect();
-    assert_eq!(long_running, ["postgres", "redis", "umami", "glitchtip-web", "glitchtip-worker"]);
-    let names: BTreeSet<&str> = services(&file).map(|(_, service)| text(&service["container_name"])).collect();
-    for name in
-        ["analytics-postgres", "analytics-redis", "umami", "glitchtip-web", "glitchtip-worker", "glitchtip-migrate"]
-    {
+    assert_eq!(
+        long_running,
+        [
+            "postgres",
+            "redis",
+            "umami",
+            "glitchtip-web",
+            "glitchtip-worker"
+        ]
+    );
+    let names: BTreeSet<&str> = services(&file)
+        .map(|(_, service)| text(&service["container_name"]))
+        .collect();
+    for name in [
+        "analytics-postgres",
+        "analytics-redis",
+        "umami",
+        "glitchtip-web",
+        "glitchtip-worker",
+        "glitchtip-migrate",
+    ] {
         assert!(names.contains(name), "no container is called {name}");
     }
-    assert_eq!(text(&file["networks"]["analytics-network"]["name"]), "analytics-network");
+    assert_eq!(
+        text(&file["networks"]["analytics-network"]["name"]),
+        "analytics-network"
+    );
     let variables = template();
-    assert_eq!((&*variables["UMAMI_PORT"], &*variables["GLITCHTIP_PORT"]), ("3001", "3002"));
+    assert_eq!(
+        (&*variables["UMAMI_PORT"], &*variables["GLITCHTIP_PORT"]),
+        ("3001", "3002")
+    );
     assert!(file.get("version").is_none());
 }
 
@@ -30,8 +57,14 @@ fn services_ports_and_names_are_those_of_the_plan() {
 fn every_long_running_service_has_health_check_and_restart_policy() {
     let file = compose_file();
     for (name, service) in long_running(&file) {
-        assert!(service["healthcheck"]["test"].is_sequence(), "{name} has no health check");
-        assert!(service["healthcheck"]["start_interval"].is_string(), "{name} is looked at too rarely while it starts");
+        assert!(
+            service["healthcheck"]["test"].is_sequence(),
+            "{name} has no health check"
+        );
+        assert!(
+            service["healthcheck"]["start_interval"].is_string(),
+            "{name} is looked at too rarely while it starts"
+        );
         assert_eq!(text(&service["restart"]), "unless-stopped", "{name}");
     }
 }
@@ -40,8 +73,16 @@ fn every_long_running_service_has_health_check_and_restart_policy() {
 fn every_one_shot_is_awaited_and_never_restarted() {
     let file = compose_file();
     let awaited: BTreeSet<&str> = services(&file)
-        .flat_map(|(_, service)| service.get("depends_on").and_then(Value::as_mapping).into_iter().flatten())
-        .filter(|(_, dependency)| text(&dependency["condition"]) == "service_completed_successfully")
+        .flat_map(|(_, service)| {
+            service
+                .get("depends_on")
+                .and_then(Value::as_mapping)
+                .into_iter()
+                .flatten()
+        })
+        .filter(|(_, dependency)| {
+            text(&dependency["condition"]) == "service_completed_successfully"
+        })
         .map(|(name, _)| text(name))
         .collect();
     assert_eq!(awaited, BTreeSet::from(ONE_SHOTS));
@@ -53,13 +94,33 @@ fn every_one_shot_is_awaited_and_never_restarted() {
 #[test]
 fn every_service_has_limits_and_few_privileges() {
     for (name, service) in services(&compose_file()) {
-        assert!(text(&service["mem_limit"]).ends_with(['M', '}']), "{name} has no memory limit");
-        assert!(service["logging"]["options"]["max-size"].is_string(), "{name} logs without a limit");
-        assert!(service["logging"]["options"]["max-file"].is_string(), "{name} logs without a limit");
-        assert_eq!(text(&service["security_opt"][0]), "no-new-privileges:true", "{name}");
+        assert!(
+            text(&service["mem_limit"]).ends_with(['M', '}']),
+            "{name} has no memory limit"
+        );
+        assert!(
+            service["logging"]["options"]["max-size"].is_string(),
+            "{name} logs without a limit"
+        );
+        assert!(
+            service["logging"]["options"]["max-file"].is_string(),
+            "{name} logs without a limit"
+        );
+        assert_eq!(
+            text(&service["security_opt"][0]),
+            "no-new-privileges:true",
+            "{name}"
+        );
         assert_eq!(text(&service["cap_drop"][0]), "ALL", "{name}");
-        assert_eq!(service["read_only"], Value::Bool(true), "{name} may write to its image");
-        assert!(service.get("privileged").is_none() && service.get("network_mode").is_none(), "{name}");
+        assert_eq!(
+            service["read_only"],
+            Value::Bool(true),
+            "{name} may write to its image"
+        );
+        assert!(
+            service.get("privileged").is_none() && service.get("network_mode").is_none(),
+            "{name}"
+        );
     }
 }
 
@@ -72,7 +133,9 @@ fn what_runs_at_once_is_limited_to_2_gib() {
     // A one-shot runs before those that wait for it: beside PostgreSQL, Redis and the other application.
     let of = |name: &str| limit(&file["services"][name]);
     let databases = of("postgres") + of("redis");
-    let umami = of("umami").max(of("umami-migrate")).max(of("umami-accounts"));
+    let umami = of("umami")
+        .max(of("umami-migrate"))
+        .max(of("umami-accounts"));
     let glitchtip = (of("glitchtip-web") + of("glitchtip-worker")).max(of("glitchtip-migrate"));
     assert!(databases + umami + glitchtip <= 2048);
     assert!(databases + of("postgres-init") <= 2048);
@@ -82,8 +145,14 @@ fn what_runs_at_once_is_limited_to_2_gib() {
 fn images_are_pinned_to_a_major_version() {
     for (name, service) in services(&compose_file()) {
         let image = resolve(text(&service["image"]));
-        let tag = image.rsplit_once(':').unwrap_or_else(|| panic!("{name}: {image} has no tag")).1;
-        assert!(tag.starts_with(|c: char| c.is_ascii_digit()), "{name}: {image}");
+        let tag = image
+            .rsplit_once(':')
+            .unwrap_or_else(|| panic!("{name}: {image} has no tag"))
+            .1;
+        assert!(
+            tag.starts_with(|c: char| c.is_ascii_digit()),
+            "{name}: {image}"
+        );
     }
 }
 
@@ -91,7 +160,13 @@ fn images_are_pinned_to_a_major_version() {
 fn only_the_two_ports_are_published_on_loopback() {
     let file = compose_file();
     let published: Vec<String> = services(&file)
-        .flat_map(|(_, service)| service.get("ports").and_then(Value::as_sequence).into_iter().flatten())
+        .flat_map(|(_, service)| {
+            service
+                .get("ports")
+                .and_then(Value::as_sequence)
+                .into_iter()
+                .flatten()
+        })
         .map(|port| resolve(text(port)))
         .collect();
     assert_eq!(published, ["127.0.0.1:3001:3000", "127.0.0.1:3002:8000"]);
@@ -99,7 +174,10 @@ fn only_the_two_ports_are_published_on_loopback() {
 
 #[test]
 fn every_variable_is_in_the_template_and_every_one_there_is_used() {
-    let used: BTreeSet<String> = references(&compose_text()).into_iter().map(|reference| reference.name).collect();
+    let used: BTreeSet<String> = references(&compose_text())
+        .into_iter()
+        .map(|reference| reference.name)
+        .collect();
     // The browser's name for Umami: nothing inside the stack needs it, `cargo xtask hosts` does.
     let ours = BTreeSet::from(["UMAMI_HOSTNAME".to_owned()]);
     let known: BTreeSet<String> = template().into_keys().collect();
@@ -109,10 +187,19 @@ fn every_variable_is_in_the_template_and_every_one_there_is_used() {
 #[test]
 fn defaults_are_the_same_in_both_files_and_secrets_have_none() {
     let template = template();
-    for Reference { name, operator, argument } in references(&compose_text()) {
+    for Reference {
+        name,
+        operator,
+        argument,
+    } in references(&compose_text())
+    {
         let value = &template[&name];
         if value.starts_with("change_this") {
-            assert_eq!((operator.as_str(), argument.as_str()), (":?", "run cargo xtask setup"), "{name}");
+            assert_eq!(
+                (operator.as_str(), argument.as_str()),
+                (":?", "run cargo xtask setup"),
+                "{name}"
+            );
         } else {
             assert_eq!((operator.as_str(), &argument), (":-", value), "{name}");
         }
@@ -123,9 +210,14 @@ fn defaults_are_the_same_in_both_files_and_secrets_have_none() {
 fn every_variable_is_documented_in_one_line() {
     let text = fs::read_to_string(repository().join("deploy/analytics/.env.example")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    for (number, line) in lines.iter().enumerate().filter(|(_, line)| assignment(line).is_some()) {
+    for (number, line) in lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| assignment(line).is_some())
+    {
         let above = lines[number - 1];
-        let is_comment = above.starts_with("# ") && !above.starts_with("# ---") && assignment(above).is_none();
+        let is_comment =
+            above.starts_with("# ") && !above.starts_with("# ---") && assignment(above).is_none();
         assert!(is_comment, "nothing explains {line}");
         let before = lines[number - 2];
         let is_single = before.is_empty() || assignment(before).is_some();
@@ -136,18 +228,32 @@ fn every_variable_is_documented_in_one_line() {
 #[test]
 fn harmful_values_of_the_plan_are_gone() {
     let file = compose_file();
-    assert_eq!(text(&file["services"]["umami"]["environment"]["HOSTNAME"]), "0.0.0.0");
+    assert_eq!(
+        text(&file["services"]["umami"]["environment"]["HOSTNAME"]),
+        "0.0.0.0"
+    );
     for (name, service) in services(&file) {
         let environment = service.get("environment").and_then(Value::as_mapping);
-        assert!(environment.is_none_or(|values| !values.contains_key("CACHE_URL")), "{name}");
+        assert!(
+            environment.is_none_or(|values| !values.contains_key("CACHE_URL")),
+            "{name}"
+        );
     }
     assert_eq!(template()["GLITCHTIP_EMAIL_URL"], "consolemail://");
 }
 
 #[test]
 fn git_ignores_secrets_overrides_and_backups() {
-    let ignored = ["deploy/analytics/.env", "deploy/analytics/.env.previous", "deploy/production/.env"];
-    let more = ["deploy/analytics/backups/x", "deploy/analytics/docker-compose.override.yml", "target/x"];
+    let ignored = [
+        "deploy/analytics/.env",
+        "deploy/analytics/.env.previous",
+        "deploy/production/.env",
+    ];
+    let more = [
+        "deploy/analytics/backups/x",
+        "deploy/analytics/docker-compose.override.yml",
+        "target/x",
+    ];
     for path in ignored.into_iter().chain(more) {
         assert!(check_ignore(path), "{path} could be committed");
     }
@@ -155,8 +261,10 @@ fn git_ignores_secrets_overrides_and_backups() {
 }
 
 fn check_ignore(path: &str) -> bool {
-    let git =
-        std::process::Command::new("git").current_dir(repository()).args(["check-ignore", "--quiet", path]).status();
+    let git = std::process::Command::new("git")
+        .current_dir(repository())
+        .args(["check-ignore", "--quiet", path])
+        .status();
     match git.unwrap().code() {
         Some(0) => true,
         Some(1) => false,
@@ -165,7 +273,11 @@ fn check_ignore(path: &str) -> bool {
 }
 
 fn services(file: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    file["services"].as_mapping().unwrap().iter().map(|(name, service)| (text(name), service))
+    file["services"]
+        .as_mapping()
+        .unwrap()
+        .iter()
+        .map(|(name, service)| (text(name), service))
 }
 
 fn long_running(file: &Value) -> impl Iterator<Item = (&str, &Value)> {
@@ -174,7 +286,9 @@ fn long_running(file: &Value) -> impl Iterator<Item = (&str, &Value)> {
 
 #[track_caller]
 fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("{value:?} is no text"))
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value:?} is no text"))
 }
 
 fn compose_text() -> String {
@@ -184,13 +298,18 @@ fn compose_text() -> String {
 /// `KEY=value` and `# KEY=default`.
 fn assignment(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.strip_prefix("# ").unwrap_or(line).split_once('=')?;
-    let is_key = key.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let is_key = key
+        .bytes()
+        .all(|byte| byte.is_ascii_uppercase() || byte == b'_');
     is_key.then_some((key, value))
 }
 
 fn template() -> BTreeMap<String, String> {
     let text = fs::read_to_string(repository().join("deploy/analytics/.env.example")).unwrap();
-    text.lines().filter_map(assignment).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    text.lines()
+        .filter_map(assignment)
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 struct Reference {
@@ -201,14 +320,20 @@ struct Reference {
 
 /// Each `${NAME:-default}` and `${NAME:?message}` of a compose file.
 fn references(text: &str) -> Vec<Reference> {
-    let code = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
     let found = code.flat_map(|line| line.split("${").skip(1)).map(|rest| {
         let inside = rest.split_once('}').unwrap().0;
         let end = inside.find(':').unwrap_or(inside.len());
         let (name, operation) = inside.split_at(end);
         let operator_end = 2.min(operation.len());
         let (operator, argument) = operation.split_at(operator_end);
-        Reference { name: name.to_owned(), operator: operator.to_owned(), argument: argument.to_owned() }
+        Reference {
+            name: name.to_owned(),
+            operator: operator.to_owned(),
+            argument: argument.to_owned(),
+        }
     });
     found.collect()
 }
@@ -219,7 +344,12 @@ fn resolve(value: &str) -> String {
     let mut resolved = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (inside, rest) = part.split_once('}').unwrap();
-        resolved.push_str(inside.split_once(":-").unwrap_or_else(|| panic!("{inside} has no default")).1);
+        resolved.push_str(
+            inside
+                .split_once(":-")
+                .unwrap_or_else(|| panic!("{inside} has no default"))
+                .1,
+        );
         resolved.push_str(rest);
     }
     resolved
@@ -227,5 +357,8 @@ fn resolve(value: &str) -> String {
 
 #[track_caller]
 fn mebibytes(limit: &str) -> u64 {
-    limit.strip_suffix('M').and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{limit} is not in M"))
+    limit
+        .strip_suffix('M')
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_else(|| panic!("{limit} is not in M"))
 }

@@ -26,16 +26,39 @@ fn what_was_saved_comes_back_and_nothing_else() {
     let running = checkout.compose(&["ps", "--quiet"]).success().stdout;
     let mut writers = start_writers(&checkout);
     let saved = backup(&checkout, &["--with-env"]);
-    assert!(writers.try_wait().unwrap().is_none(), "the writers were not at work during the backup");
+    assert!(
+        writers.try_wait().unwrap().is_none(),
+        "the writers were not at work during the backup"
+    );
     writers.kill().unwrap();
     writers.wait().unwrap();
-    checkout.sql("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where query like 'do $$%'");
-    assert_eq!(checkout.compose(&["ps", "--quiet"]).success().stdout, running, "something was restarted");
+    checkout.sql(
+        "postgres",
+        "select pg_terminate_backend(pid) from pg_stat_activity where query like 'do $$%'",
+    );
+    assert_eq!(
+        checkout.compose(&["ps", "--quiet"]).success().stdout,
+        running,
+        "something was restarted"
+    );
 
-    assert_eq!(fs::metadata(&saved).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::metadata(saved.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        fs::metadata(&saved).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert_eq!(
+        fs::metadata(saved.parent().unwrap())
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o700
+    );
     let list = checkout.xtask(&["backup", "--list"]).success().stdout;
-    assert!(list.contains(" verified ") && list.lines().count() == 2, "{list}");
+    assert!(
+        list.contains(" verified ") && list.lines().count() == 2,
+        "{list}"
+    );
     each_change_to_the_file_is_refused(&checkout, &saved);
     nothing_is_left_when_the_disk_is_full(&checkout);
 
@@ -47,38 +70,76 @@ fn what_was_saved_comes_back_and_nothing_else() {
         .says("took deploy/analytics/.env");
     other.xtask(&["status"]).success();
     let a = fingerprint(&other);
-    assert!(a.contains("the uploads of A") && a.contains("balance 1000"), "{a}");
+    assert!(
+        a.contains("the uploads of A") && a.contains("balance 1000"),
+        "{a}"
+    );
     assert_eq!(other.sql("umami_db", "select count(*) from kept"), "5000");
 
     // Deleted only when it was saved.
     fs::remove_dir(other.path("backups")).unwrap();
     other.write("backups", "in the way");
-    other.xtask(&["clean", "--yes"]).code(1).says("nothing was deleted");
+    other
+        .xtask(&["clean", "--yes"])
+        .code(1)
+        .says("nothing was deleted");
     assert_eq!(fingerprint(&other), a);
     fs::remove_file(other.path("backups")).unwrap();
-    other.xtask(&["clean", "--yes"]).success().says("`cargo xtask restore` brings it back");
-    assert!(other.xtask(&["backup", "--list"]).success().stdout.contains(" verified "));
+    other
+        .xtask(&["clean", "--yes"])
+        .success()
+        .says("`cargo xtask restore` brings it back");
+    assert!(
+        other
+            .xtask(&["backup", "--list"])
+            .success()
+            .stdout
+            .contains(" verified ")
+    );
     other.xtask(&["clean"]).success().says("nothing to delete");
 
     write_b(&checkout);
     let b = fingerprint(&checkout);
-    checkout.xtask(&["restore", saved.to_str().unwrap()]).code(1).says("--yes");
+    checkout
+        .xtask(&["restore", saved.to_str().unwrap()])
+        .code(1)
+        .says("--yes");
     assert_eq!(fingerprint(&checkout), b);
-    checkout.xtask(&["restore", saved.to_str().unwrap(), "--yes", "--no-verify"]).success();
+    checkout
+        .xtask(&["restore", saved.to_str().unwrap(), "--yes", "--no-verify"])
+        .success();
     assert_eq!(fingerprint(&checkout), a);
     checkout.xtask(&["status"]).success();
 
     // What was replaced was saved before.
     let list = checkout.xtask(&["backup", "--list"]).success().stdout;
-    let safety = checkout.root().join(list.lines().nth(1).unwrap().split_whitespace().last().unwrap());
+    let safety = checkout.root().join(
+        list.lines()
+            .nth(1)
+            .unwrap()
+            .split_whitespace()
+            .last()
+            .unwrap(),
+    );
     assert_ne!(safety, saved);
-    checkout.xtask(&["restore", safety.to_str().unwrap(), "--yes", "--no-backup", "--no-verify"]).success();
+    checkout
+        .xtask(&[
+            "restore",
+            safety.to_str().unwrap(),
+            "--yes",
+            "--no-backup",
+            "--no-verify",
+        ])
+        .success();
     assert_eq!(fingerprint(&checkout), b);
 
     // The newest verified one is never deleted.
     backup(&checkout, &["--no-verify", "--keep", "1"]);
     let list = checkout.xtask(&["backup", "--list"]).success().stdout;
-    assert!(list.lines().count() == 3 && list.contains(" verified "), "{list}");
+    assert!(
+        list.lines().count() == 3 && list.contains(" verified "),
+        "{list}"
+    );
     assert!(safety.exists() && !saved.exists());
 }
 
@@ -93,23 +154,41 @@ fn killed_at_any_moment_all_data_is_there() {
     for _ in 0..rounds() {
         kill_at_random(&checkout, &["backup"], 9000);
         let list = checkout.xtask(&["backup", "--list"]).success();
-        assert!(!list.stdout.contains("no backup"), "a file with a final name is not whole:\n{}", list.stdout);
+        assert!(
+            !list.stdout.contains("no backup"),
+            "a file with a final name is not whole:\n{}",
+            list.stdout
+        );
         assert_eq!(fingerprint(&checkout), a);
     }
     backup(&checkout, &["--no-verify"]);
     let hidden = fs::read_dir(saved.parent().unwrap()).unwrap().flatten();
-    let left: Vec<_> = hidden.filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).collect();
+    let left: Vec<_> = hidden
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with('.'))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 
     write_b(&checkout);
     let b = fingerprint(&checkout);
-    let restore = ["restore", saved.to_str().unwrap(), "--yes", "--no-backup", "--no-verify"];
+    let restore = [
+        "restore",
+        saved.to_str().unwrap(),
+        "--yes",
+        "--no-backup",
+        "--no-verify",
+    ];
     for _ in 0..rounds() {
         kill_at_random(&checkout, &restore, 9000);
         checkout.xtask(&["up"]).success();
         let found = fingerprint(&checkout);
-        assert!(found == a || found == b, "neither the old data nor the new:\n{found}");
-        let databases = checkout.sql("postgres", "select count(*) from pg_database where datname like '%restore'");
+        assert!(
+            found == a || found == b,
+            "neither the old data nor the new:\n{found}"
+        );
+        let databases = checkout.sql(
+            "postgres",
+            "select count(*) from pg_database where datname like '%restore'",
+        );
         assert_eq!(databases, "0", "something was left behind");
         if found == a {
             write_b(&checkout);
@@ -132,25 +211,47 @@ fn new_secrets_replace_the_old_ones_also_when_killed() {
     assert_eq!(logins(&checkout, &key("UMAMI_ADMIN_PASSWORD")), "200 True");
     let old_password = key("UMAMI_ADMIN_PASSWORD");
 
-    checkout.xtask(&["rotate", "UMAMI_WEBSITE_ID"]).code(1).says("UMAMI_APP_SECRET");
+    checkout
+        .xtask(&["rotate", "UMAMI_WEBSITE_ID"])
+        .code(1)
+        .says("UMAMI_APP_SECRET");
     assert_eq!(checkout.read(".env"), old);
-    let run = checkout.xtask(&["rotate"]).success().says("all logins of Umami");
+    let run = checkout
+        .xtask(&["rotate"])
+        .success()
+        .says("all logins of Umami");
     let new = checkout.read(".env");
     for (before, after) in old.lines().zip(new.lines()) {
-        let is_secret = ["PASSWORD=", "SECRET=", "SECRET_KEY=", "TOKEN="].iter().any(|end| before.contains(end));
-        assert_eq!(before != after, is_secret, "{}", before.split('=').next().unwrap());
-        assert!(!is_secret || !run.stderr.contains(after.split_once('=').unwrap().1), "a secret was printed");
+        let is_secret = ["PASSWORD=", "SECRET=", "SECRET_KEY=", "TOKEN="]
+            .iter()
+            .any(|end| before.contains(end));
+        assert_eq!(
+            before != after,
+            is_secret,
+            "{}",
+            before.split('=').next().unwrap()
+        );
+        assert!(
+            !is_secret || !run.stderr.contains(after.split_once('=').unwrap().1),
+            "a secret was printed"
+        );
     }
     assert_eq!(logins(&checkout, &old_password), "401 True");
     assert_eq!(logins(&checkout, &key("UMAMI_ADMIN_PASSWORD")), "200 True");
     assert!(!checkout.path(".env.previous").exists());
-    checkout.xtask(&["up"]).success().says("everything runs already");
+    checkout
+        .xtask(&["up"])
+        .success()
+        .says("everything runs already");
 
     for _ in 0..rounds() {
         kill_at_random(&checkout, &["rotate"], 15000);
         checkout.xtask(&["up"]).success();
         assert!(!checkout.path(".env.previous").exists());
-        assert_eq!(logins(&checkout, &checkout.variable("UMAMI_ADMIN_PASSWORD")), "200 True");
+        assert_eq!(
+            logins(&checkout, &checkout.variable("UMAMI_ADMIN_PASSWORD")),
+            "200 True"
+        );
     }
     assert_eq!(kept(&fingerprint(&checkout)), kept(&a));
 }
@@ -161,24 +262,44 @@ fn an_upgrade_that_fails_ends_on_the_old_version_with_the_data() {
     let checkout = Checkout::with_stack();
     let image = Image::new(&checkout, "umami");
     let override_file = checkout.read("docker-compose.override.yml");
-    checkout.write("docker-compose.override.yml", &override_file.replace("analytics-standin/umami:3", &image.0));
+    checkout.write(
+        "docker-compose.override.yml",
+        &override_file.replace("analytics-standin/umami:3", &image.0),
+    );
     image.becomes("analytics-standin/umami:3");
     checkout.xtask(&["up"]).success();
     write_a(&checkout);
     let a = fingerprint(&checkout);
-    checkout.xtask(&["upgrade", "--no-pull"]).success().says("nothing to do");
+    checkout
+        .xtask(&["upgrade", "--no-pull"])
+        .success()
+        .says("nothing to do");
     let id = image.id();
 
     image.becomes("analytics-standin/umami:3-broken");
-    checkout.xtask(&["upgrade", "--no-pull", "--dry-run"]).success().says(&image.0);
-    assert_eq!((image.id(), fingerprint(&checkout)), (id.clone(), a.clone()));
+    checkout
+        .xtask(&["upgrade", "--no-pull", "--dry-run"])
+        .success()
+        .says(&image.0);
+    assert_eq!(
+        (image.id(), fingerprint(&checkout)),
+        (id.clone(), a.clone())
+    );
     image.becomes("analytics-standin/umami:3-broken");
-    checkout.xtask(&["upgrade", "--no-pull"]).code(1).says("was taken back");
+    checkout
+        .xtask(&["upgrade", "--no-pull"])
+        .code(1)
+        .says("was taken back");
     assert_eq!((image.id(), fingerprint(&checkout)), (id, a.clone()));
     checkout.xtask(&["status"]).success();
 
     for broken in 0..rounds() {
-        image.becomes(["analytics-standin/umami:3-broken", "analytics-standin/umami:3"][broken as usize % 2]);
+        image.becomes(
+            [
+                "analytics-standin/umami:3-broken",
+                "analytics-standin/umami:3",
+            ][broken as usize % 2],
+        );
         kill_at_random(&checkout, &["upgrade", "--no-pull"], 25000);
         // Forwards fails, and ends where it began.
         let _ = checkout.xtask(&["up"]);
@@ -188,16 +309,24 @@ fn an_upgrade_that_fails_ends_on_the_old_version_with_the_data() {
     }
 
     image.becomes("analytics-standin/umami:3-next");
-    checkout.xtask(&["upgrade", "--no-pull"]).success().says("in use");
+    checkout
+        .xtask(&["upgrade", "--no-pull"])
+        .success()
+        .says("in use");
     let next = fingerprint(&checkout);
     assert_ne!(next, a, "nothing was migrated");
     assert_eq!(kept(&next), kept(&a));
-    checkout.xtask(&["up"]).success().says("everything runs already");
+    checkout
+        .xtask(&["up"])
+        .success()
+        .says("everything runs already");
 }
 
 /// What no application writes to.
 fn kept(fingerprint: &str) -> Vec<&str> {
-    let is_kept = |line: &&str| line.starts_with("kept ") || line.contains('/') || line.starts_with("balance ");
+    let is_kept = |line: &&str| {
+        line.starts_with("kept ") || line.contains('/') || line.starts_with("balance ")
+    };
     fingerprint.lines().filter(is_kept).collect()
 }
 
@@ -216,13 +345,17 @@ impl Image {
 
     #[track_caller]
     fn id(&self) -> String {
-        Run::of(Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", &self.0])).success().stdout
+        Run::of(Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", &self.0]))
+            .success()
+            .stdout
     }
 }
 
 impl Drop for Image {
     fn drop(&mut self) {
-        let _ = Command::new("docker").args(["image", "rm", "--force", "--no-prune", &self.0]).output();
+        let _ = Command::new("docker")
+            .args(["image", "rm", "--force", "--no-prune", &self.0])
+            .output();
     }
 }
 
@@ -230,21 +363,59 @@ impl Drop for Image {
 fn logins(checkout: &Checkout, umami_password: &str) -> String {
     let answer = |arguments: &[&str], stdin: &str| {
         let mut command = checkout.command("docker");
-        command.arg("compose").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .arg("compose")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(stdin.as_bytes())
+            .unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout)
+            .unwrap()
+            .trim()
+            .to_owned()
     };
     let login = format!("{{\"username\": \"admin\", \"password\": \"{umami_password}\"}}");
-    let curl =
-        ["exec", "--no-TTY", "umami", "curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}"];
-    let request =
-        ["--header", "Content-Type: application/json", "--data", "@-", "http://127.0.0.1:3000/api/auth/login"];
+    let curl = [
+        "exec",
+        "--no-TTY",
+        "umami",
+        "curl",
+        "--silent",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+    ];
+    let request = [
+        "--header",
+        "Content-Type: application/json",
+        "--data",
+        "@-",
+        "http://127.0.0.1:3000/api/auth/login",
+    ];
     let script = "import django, os\ndjango.setup()\nfrom apps.users.models import User\n\
                   user = User.objects.get(email=os.environ['ADMIN_EMAIL'])\n\
                   print(user.check_password(os.environ['GLITCHTIP_ADMIN_PASSWORD']))\n";
-    let python = ["run", "--rm", "--no-deps", "--no-TTY", "glitchtip-migrate", "python", "-"];
-    format!("{} {}", answer(&[&curl[..], &request].concat(), &login), answer(&python, script))
+    let python = [
+        "run",
+        "--rm",
+        "--no-deps",
+        "--no-TTY",
+        "glitchtip-migrate",
+        "python",
+        "-",
+    ];
+    format!(
+        "{} {}",
+        answer(&[&curl[..], &request].concat(), &login),
+        answer(&python, script)
+    )
 }
 
 /// How often each command is killed.
@@ -254,7 +425,12 @@ fn rounds() -> u64 {
 
 fn backup(checkout: &Checkout, options: &[&str]) -> PathBuf {
     let run = checkout.xtask(&[&["backup"], options].concat()).success();
-    assert_eq!(run.stdout.lines().count(), 1, "more than a path on stdout:\n{}", run.stdout);
+    assert_eq!(
+        run.stdout.lines().count(),
+        1,
+        "more than a path on stdout:\n{}",
+        run.stdout
+    );
     PathBuf::from(run.stdout.trim_end())
 }
 
@@ -264,22 +440,44 @@ fn write_a(checkout: &Checkout) {
                 insert into accounts values ('a', 500), ('b', 500); \
                 alter table kept owner to umami; alter table accounts owner to umami";
     checkout.sql("umami_db", kept);
-    checkout.sql("glitchtip_db", "create table kept as select n from generate_series(1, 100) as n");
-    uploads(checkout, "mkdir folder; echo the uploads of A > a; cp /usr/bin/env folder/binary");
-    checkout.compose(&["exec", "--no-TTY", "redis", "redis-cli", "set", "kept", "A"]).success();
+    checkout.sql(
+        "glitchtip_db",
+        "create table kept as select n from generate_series(1, 100) as n",
+    );
+    uploads(
+        checkout,
+        "mkdir folder; echo the uploads of A > a; cp /usr/bin/env folder/binary",
+    );
+    checkout
+        .compose(&["exec", "--no-TTY", "redis", "redis-cli", "set", "kept", "A"])
+        .success();
 }
 
 /// Run again, it leaves the same.
 fn write_b(checkout: &Checkout) {
-    checkout.sql("umami_db", "delete from kept; insert into kept values (0, 'B'); update accounts set balance = 500");
-    checkout.sql("glitchtip_db", "drop table if exists b; create table b (n int); insert into b values (1)");
-    uploads(checkout, "echo the uploads of B > a; echo B > b; rm -f folder/binary");
-    checkout.compose(&["exec", "--no-TTY", "redis", "redis-cli", "set", "kept", "B"]).success();
+    checkout.sql(
+        "umami_db",
+        "delete from kept; insert into kept values (0, 'B'); update accounts set balance = 500",
+    );
+    checkout.sql(
+        "glitchtip_db",
+        "drop table if exists b; create table b (n int); insert into b values (1)",
+    );
+    uploads(
+        checkout,
+        "echo the uploads of B > a; echo B > b; rm -f folder/binary",
+    );
+    checkout
+        .compose(&["exec", "--no-TTY", "redis", "redis-cli", "set", "kept", "B"])
+        .success();
 }
 
 fn uploads(checkout: &Checkout, script: &str) -> String {
     let script = format!("cd uploads && {{ {script}; }}");
-    checkout.compose(&["exec", "--no-TTY", "glitchtip-web", "sh", "-c", &script]).success().stdout
+    checkout
+        .compose(&["exec", "--no-TTY", "glitchtip-web", "sh", "-c", &script])
+        .success()
+        .stdout
 }
 
 /// Moves money to and fro, in transactions that leave the sum as it is.
@@ -287,10 +485,24 @@ fn start_writers(checkout: &Checkout) -> std::process::Child {
     let busy = "do $$ begin for i in 1..100000000 loop \
                 update accounts set balance = balance - 1 where name = 'a'; \
                 update accounts set balance = balance + 1 where name = 'b'; commit; end loop; end $$";
-    let psql = ["compose", "exec", "--no-TTY", "postgres", "psql", "--username", "analytics_admin"];
+    let psql = [
+        "compose",
+        "exec",
+        "--no-TTY",
+        "postgres",
+        "psql",
+        "--username",
+        "analytics_admin",
+    ];
     let mut command = checkout.command("docker");
-    command.args(psql).args(["--dbname", "umami_db", "--command", busy]);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command
+        .args(psql)
+        .args(["--dbname", "umami_db", "--command", busy]);
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// All that the user can lose but passwords, which follow `.env`: a checksum for each table, the uploads byte for byte, what Redis holds.
@@ -300,12 +512,18 @@ fn fingerprint(checkout: &Checkout) -> String {
                   from pg_class as c where relkind = 'r' and relnamespace = 'public'::regnamespace \
                   and relname <> 'accounts' order by 1";
     let balance = "select 'balance ' || sum(balance) from accounts";
-    let redis = checkout.compose(&["exec", "--no-TTY", "redis", "redis-cli", "get", "kept"]).success().stdout;
+    let redis = checkout
+        .compose(&["exec", "--no-TTY", "redis", "redis-cli", "get", "kept"])
+        .success()
+        .stdout;
     [
         checkout.sql("umami_db", tables),
         checkout.sql("umami_db", balance),
         checkout.sql("glitchtip_db", tables),
-        uploads(checkout, "cat a; find . -type f -exec sha256sum {} + | sort"),
+        uploads(
+            checkout,
+            "cat a; find . -type f -exec sha256sum {} + | sort",
+        ),
         redis,
     ]
     .join("\n")
@@ -313,8 +531,13 @@ fn fingerprint(checkout: &Checkout) -> String {
 
 fn kill_at_random(checkout: &Checkout, arguments: &[&str], milliseconds: u64) {
     let mut command = checkout.xtask_command(arguments);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let random = u64::from(std::process::id()).wrapping_add(std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let random = u64::from(std::process::id())
+        .wrapping_add(std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
     // There is no state to wait for: any moment will do.
     std::thread::sleep(Duration::from_millis(random % milliseconds));
     let _ = child.kill();
@@ -329,39 +552,96 @@ fn each_change_to_the_file_is_refused(checkout: &Checkout, saved: &Path) {
     let path = folder.join(name);
     let refused = |bytes: &[u8], path: &Path, text: &str| {
         fs::write(path, bytes).unwrap();
-        checkout.xtask(&["restore", path.to_str().unwrap(), "--yes"]).code(1).says(text);
+        checkout
+            .xtask(&["restore", path.to_str().unwrap(), "--yes"])
+            .code(1)
+            .says(text);
     };
-    for length in [0, 100, 512, good.len() / 2, good.len() - 1024, good.len() - 1] {
-        let text = if length < 512 { "no backup made by" } else { "truncated" };
+    for length in [
+        0,
+        100,
+        512,
+        good.len() / 2,
+        good.len() - 1024,
+        good.len() - 1,
+    ] {
+        let text = if length < 512 {
+            "no backup made by"
+        } else {
+            "truncated"
+        };
         refused(&good[..length], &path, text);
     }
     // Every 9973rd byte, one bit of it; and the last.
     for at in (0..good.len()).step_by(9973).chain([good.len() - 1]) {
         let mut flipped = good.clone();
         flipped[at] ^= 1 << (at % 8);
-        refused(&flipped, &path, if at == 0 { "no backup made by" } else { "damaged" });
+        refused(
+            &flipped,
+            &path,
+            if at == 0 {
+                "no backup made by"
+            } else {
+                "damaged"
+            },
+        );
     }
     refused(&[&good[..], &[0; 512]].concat(), &path, "follows its end");
     refused(&good, &folder.join("renamed.tar"), "give it its name back");
     refused(b"a letter to my aunt", &path, "no backup made by");
-    let tar = Command::new("tar").args(["--create", "--file", "-", "Cargo.toml"]).output().unwrap();
+    let tar = Command::new("tar")
+        .args(["--create", "--file", "-", "Cargo.toml"])
+        .output()
+        .unwrap();
     refused(&tar.stdout, &path, "no backup made by");
-    refused(&with_manifest(&good, "\"format\": 1", "\"format\": 2"), &path, "newer xtask");
-    refused(&with_manifest(&good, "\"postgres\": \"15", "\"postgres\": \"99"), &path, "set POSTGRES_IMAGE");
-    refused(&with_manifest(&good, "\"migration\": \"03_", "\"migration\": \"99_"), &path, "newer umami");
-    assert!(!checkout.compose(&["ps", "--quiet", "umami"]).success().stdout.is_empty());
+    refused(
+        &with_manifest(&good, "\"format\": 1", "\"format\": 2"),
+        &path,
+        "newer xtask",
+    );
+    refused(
+        &with_manifest(&good, "\"postgres\": \"15", "\"postgres\": \"99"),
+        &path,
+        "set POSTGRES_IMAGE",
+    );
+    refused(
+        &with_manifest(&good, "\"migration\": \"03_", "\"migration\": \"99_"),
+        &path,
+        "newer umami",
+    );
+    assert!(
+        !checkout
+            .compose(&["ps", "--quiet", "umami"])
+            .success()
+            .stdout
+            .is_empty()
+    );
 }
 
 /// The file with another manifest of the same length, and checksums that fit.
 fn with_manifest(file: &[u8], from: &str, to: &str) -> Vec<u8> {
-    let find = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).rposition(|window| window == text).unwrap();
+    let find = |bytes: &[u8], text: &[u8]| {
+        bytes
+            .windows(text.len())
+            .rposition(|window| window == text)
+            .unwrap()
+    };
     let header = find(file, b"manifest.json\0");
-    let size = usize::from_str_radix(std::str::from_utf8(&file[header + 124..header + 135]).unwrap(), 8).unwrap();
+    let size = usize::from_str_radix(
+        std::str::from_utf8(&file[header + 124..header + 135]).unwrap(),
+        8,
+    )
+    .unwrap();
     let begin = header + 512;
     let old = std::str::from_utf8(&file[begin..begin + size]).unwrap();
     let new = old.replacen(from, to, 1);
     assert_ne!(old, new, "no {from} in the manifest");
-    let sum = |text: &str| Hash::hash(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sum = |text: &str| {
+        Hash::hash(text.as_bytes())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
     let mut changed = file.to_vec();
     changed[begin..begin + size].copy_from_slice(new.as_bytes());
     let at = find(&changed, sum(old).as_bytes());

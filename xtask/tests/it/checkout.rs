@@ -15,11 +15,15 @@ use tempfile::TempDir;
 
 /// The repository that is tested.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
 }
 
 pub fn compose_file() -> Value {
-    let text = fs::read_to_string(repository().join("deploy/analytics/docker-compose.yml")).unwrap();
+    let text =
+        fs::read_to_string(repository().join("deploy/analytics/docker-compose.yml")).unwrap();
     let mut file: Value = serde_yaml::from_str(&text).unwrap();
     // A merge may bring a merge along; ours are two deep.
     file.apply_merge().unwrap();
@@ -44,8 +48,14 @@ impl Checkout {
     /// With a part of the path that has this name.
     pub fn named(name: &str) -> Checkout {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let folder = tempfile::Builder::new().prefix(&format!("{name} ")).tempdir().unwrap();
-        copy(&repository().join("deploy/analytics"), &folder.path().join("deploy/analytics"));
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("{name} "))
+            .tempdir()
+            .unwrap();
+        copy(
+            &repository().join("deploy/analytics"),
+            &folder.path().join("deploy/analytics"),
+        );
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let ports = [free_port(), free_port()];
         Checkout {
@@ -66,7 +76,9 @@ impl Checkout {
         for (name, service) in file["services"].as_mapping().unwrap() {
             let name = name.as_str().unwrap();
             let image = standin(service["image"].as_str().unwrap());
-            text.push_str(&format!("  {name}:\n    image: {image}\n    container_name: !reset null\n"));
+            text.push_str(&format!(
+                "  {name}:\n    image: {image}\n    container_name: !reset null\n"
+            ));
             let port = match name {
                 "umami" => format!("127.0.0.1:{}:3000", checkout.umami_port),
                 "glitchtip-web" => format!("127.0.0.1:{}:8000", checkout.glitchtip_port),
@@ -74,7 +86,10 @@ impl Checkout {
             };
             text.push_str(&format!("    ports: !override ['{port}']\n"));
         }
-        text.push_str(&format!("networks:\n  analytics-network:\n    name: {}\n", checkout.project));
+        text.push_str(&format!(
+            "networks:\n  analytics-network:\n    name: {}\n",
+            checkout.project
+        ));
         checkout.write("docker-compose.override.yml", &text);
         checkout
     }
@@ -108,18 +123,25 @@ impl Checkout {
     #[track_caller]
     pub fn variable(&self, key: &str) -> String {
         let text = self.read(".env");
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{key}=")));
-        line.unwrap_or_else(|| panic!("no {key} in .env")).to_owned()
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{key}=")));
+        line.unwrap_or_else(|| panic!("no {key} in .env"))
+            .to_owned()
     }
 
     /// `program` in the stack's folder, with the project's name and nothing of Compose's inherited.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.root().join("deploy/analytics")).stdin(Stdio::null());
+        command
+            .current_dir(self.root().join("deploy/analytics"))
+            .stdin(Stdio::null());
         for name in ["COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"] {
             command.env_remove(name);
         }
-        command.env("COMPOSE_PROJECT_NAME", &self.project).env("CARGO_MANIFEST_DIR", self.root().join("xtask"));
+        command
+            .env("COMPOSE_PROJECT_NAME", &self.project)
+            .env("CARGO_MANIFEST_DIR", self.root().join("xtask"));
         command
     }
 
@@ -141,15 +163,32 @@ impl Checkout {
     /// SQL as the superuser, through the socket; its rows, columns parted by `|`.
     #[track_caller]
     pub fn sql(&self, database: &str, statement: &str) -> String {
-        let psql = ["psql", "--username", "analytics_admin", "--dbname", database, "--no-align", "--tuples-only"];
-        let exec = [&["exec", "--no-TTY", "postgres"], &psql[..], &["--command", statement]].concat();
+        let psql = [
+            "psql",
+            "--username",
+            "analytics_admin",
+            "--dbname",
+            database,
+            "--no-align",
+            "--tuples-only",
+        ];
+        let exec = [
+            &["exec", "--no-TTY", "postgres"],
+            &psql[..],
+            &["--command", statement],
+        ]
+        .concat();
         self.compose(&exec).success().stdout.trim_end().to_owned()
     }
 
     /// The id of a service's container.
     #[track_caller]
     pub fn container(&self, service: &str) -> String {
-        self.compose(&["ps", "--all", "--quiet", service]).success().stdout.trim().to_owned()
+        self.compose(&["ps", "--all", "--quiet", service])
+            .success()
+            .stdout
+            .trim()
+            .to_owned()
     }
 
     /// A `docker` that only writes down its arguments; first on `PATH` of what runs with the result.
@@ -173,7 +212,14 @@ impl Checkout {
 impl Drop for Checkout {
     fn drop(&mut self) {
         if self.has_stack {
-            let down = ["compose", "down", "--volumes", "--remove-orphans", "--timeout", "1"];
+            let down = [
+                "compose",
+                "down",
+                "--volumes",
+                "--remove-orphans",
+                "--timeout",
+                "1",
+            ];
             if let Ok(output) = self.command("docker").args(down).output()
                 && !output.status.success()
             {
@@ -192,7 +238,13 @@ fn remove_by_label(project: &str) {
         (&["volume", "ls", "--quiet"], &["volume", "rm"]),
     ];
     for (list, remove) in lists {
-        let Ok(found) = Command::new("docker").args(list).args(["--filter", &filter]).output() else { return };
+        let Ok(found) = Command::new("docker")
+            .args(list)
+            .args(["--filter", &filter])
+            .output()
+        else {
+            return;
+        };
         for id in String::from_utf8_lossy(&found.stdout).lines() {
             let _ = Command::new("docker").args(remove).arg(id).output();
         }
@@ -209,7 +261,11 @@ pub struct Run {
 impl Run {
     #[track_caller]
     pub fn of(command: &mut Command) -> Run {
-        Run::from(command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+        Run::from(
+            command
+                .output()
+                .unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        )
     }
 
     #[track_caller]
@@ -219,14 +275,24 @@ impl Run {
 
     #[track_caller]
     pub fn code(self, code: i32) -> Run {
-        assert_eq!(self.code, Some(code), "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
     /// Asserts that stderr says something.
     #[track_caller]
     pub fn says(self, text: &str) -> Run {
-        assert!(self.stderr.contains(text), "stderr does not say {text:?}:\n{}", self.stderr);
+        assert!(
+            self.stderr.contains(text),
+            "stderr does not say {text:?}:\n{}",
+            self.stderr
+        );
         self
     }
 }
@@ -249,12 +315,20 @@ fn standin(image: &str) -> &'static str {
         ("UMAMI", "analytics-standin/umami:3"),
         ("GLITCHTIP", "analytics-standin/glitchtip:6"),
     ]);
-    let found = standins.iter().find(|(name, _)| image.starts_with(&format!("${{{name}_IMAGE")));
-    found.unwrap_or_else(|| panic!("no image stands in for {image}")).1
+    let found = standins
+        .iter()
+        .find(|(name, _)| image.starts_with(&format!("${{{name}_IMAGE")));
+    found
+        .unwrap_or_else(|| panic!("no image stands in for {image}"))
+        .1
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// Copies what Git would: no `.env`, no override, no backups of the one who runs the tests.
@@ -265,7 +339,10 @@ fn copy(from: &Path, to: &Path) {
         let name = entry.file_name();
         let name = name.to_str().unwrap();
         let is_private = name == ".env" || (name.starts_with(".env.") && name != ".env.example");
-        if is_private || name == "docker-compose.override.yml" || entry.file_type().unwrap().is_dir() {
+        if is_private
+            || name == "docker-compose.override.yml"
+            || entry.file_type().unwrap().is_dir()
+        {
             continue;
         }
         fs::copy(entry.path(), to.join(name)).unwrap();

@@ -20,8 +20,14 @@ fn wrong_usage_gets_a_suggestion_and_exit_code_2() {
 #[test]
 fn help_names_every_command_on_stdout() {
     let help = Checkout::new().xtask(&["--help"]).success().stdout;
-    for command in ["setup", "up", "down", "restart", "logs", "status", "clean", "hosts", "ci"] {
-        assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "no {command} in\n{help}");
+    for command in [
+        "setup", "up", "down", "restart", "logs", "status", "clean", "hosts", "ci",
+    ] {
+        assert!(
+            help.lines()
+                .any(|line| line.trim_start().starts_with(command)),
+            "no {command} in\n{help}"
+        );
     }
 }
 
@@ -29,7 +35,9 @@ fn help_names_every_command_on_stdout() {
 fn works_from_any_folder_of_the_checkout() {
     let checkout = Checkout::new();
     let mut command = checkout.xtask_command(&["setup"]);
-    command.env_remove("CARGO_MANIFEST_DIR").current_dir(checkout.path(""));
+    command
+        .env_remove("CARGO_MANIFEST_DIR")
+        .current_dir(checkout.path(""));
     Run::of(&mut command).success();
     assert!(checkout.path(".env").is_file());
 }
@@ -39,14 +47,19 @@ fn outside_a_checkout_it_says_where_to_go() {
     let checkout = Checkout::new();
     let elsewhere = tempfile::tempdir().unwrap();
     let mut command = checkout.xtask_command(&["status"]);
-    command.env_remove("CARGO_MANIFEST_DIR").current_dir(elsewhere.path());
+    command
+        .env_remove("CARGO_MANIFEST_DIR")
+        .current_dir(elsewhere.path());
     Run::of(&mut command).code(1).says("inside the checkout");
 }
 
 #[test]
 fn a_closed_stdout_is_no_error() {
     let checkout = Checkout::new();
-    let script = format!("'{}' --help | true; '{0}' setup | true", env!("CARGO_BIN_EXE_xtask"));
+    let script = format!(
+        "'{}' --help | true; '{0}' setup | true",
+        env!("CARGO_BIN_EXE_xtask")
+    );
     let mut command = checkout.command("bash");
     Run::of(command.args(["-c", &format!("set -o pipefail; {script}")])).success();
 }
@@ -65,20 +78,41 @@ fn verbose_shows_commands_and_the_child_sees_only_our_environment() {
     let folder = checkout.root().join("fake");
     let seen = folder.join("seen");
     fs::create_dir_all(&folder).unwrap();
-    let script = format!("#!/bin/sh\nenv >> '{}'\necho \"pwd=$PWD\" >> '{0}'\nexit 1\n", seen.display());
+    let script = format!(
+        "#!/bin/sh\nenv >> '{}'\necho \"pwd=$PWD\" >> '{0}'\nexit 1\n",
+        seen.display()
+    );
     fs::write(folder.join("docker"), script).unwrap();
     #[cfg(unix)]
-    std::process::Command::new("chmod").arg("+x").arg(folder.join("docker")).status().unwrap();
+    std::process::Command::new("chmod")
+        .arg("+x")
+        .arg(folder.join("docker"))
+        .status()
+        .unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let mut command = checkout.xtask_command(&["--verbose", "up"]);
-    for name in ["POSTGRES_PASSWORD", "UMAMI_IMAGE", "COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"] {
+    for name in [
+        "POSTGRES_PASSWORD",
+        "UMAMI_IMAGE",
+        "COMPOSE_FILE",
+        "COMPOSE_PROFILES",
+        "COMPOSE_ENV_FILES",
+    ] {
         command.env(name, "from-the-shell");
     }
-    let run = Run::of(command.env("PATH", path)).code(1).says("$ docker compose config");
+    let run = Run::of(command.env("PATH", path))
+        .code(1)
+        .says("$ docker compose config");
     let seen = fs::read_to_string(seen).unwrap();
     assert!(!seen.contains("from-the-shell"), "{seen}");
-    assert!(seen.contains(&format!("COMPOSE_PROJECT_NAME={}", checkout.project)), "{seen}");
-    assert!(!run.stderr.contains(&checkout.variable("POSTGRES_PASSWORD")), "a secret was printed");
+    assert!(
+        seen.contains(&format!("COMPOSE_PROJECT_NAME={}", checkout.project)),
+        "{seen}"
+    );
+    assert!(
+        !run.stderr.contains(&checkout.variable("POSTGRES_PASSWORD")),
+        "a secret was printed"
+    );
 }
 
 #[test]

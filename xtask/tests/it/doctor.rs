@@ -11,19 +11,33 @@ use crate::checkout::{Checkout, Run};
 fn fake(checkout: &Checkout, name: &str, script: &str) {
     let (folder, notes) = (checkout.root().join("fake"), checkout.root().join("notes"));
     fs::create_dir_all(&folder).unwrap();
-    let text = format!("#!/bin/sh\necho \"{name} $*\" >> '{}'\n{script}\n", notes.display());
+    let text = format!(
+        "#!/bin/sh\necho \"{name} $*\" >> '{}'\n{script}\n",
+        notes.display()
+    );
     fs::write(folder.join(name), text).unwrap();
     fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn with_fakes(checkout: &Checkout, arguments: &[&str]) -> (Run, String) {
-    let path = format!("{}:{}", checkout.root().join("fake").display(), std::env::var("PATH").unwrap());
-    let run = Run::of(checkout.xtask_command(arguments).env("PATH", path).env("USER", "somebody"));
-    (run, fs::read_to_string(checkout.root().join("notes")).unwrap_or_default())
+    let path = format!(
+        "{}:{}",
+        checkout.root().join("fake").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let run = Run::of(
+        checkout
+            .xtask_command(arguments)
+            .env("PATH", path)
+            .env("USER", "somebody"),
+    );
+    (
+        run,
+        fs::read_to_string(checkout.root().join("notes")).unwrap_or_default(),
+    )
 }
 
-const NO_ENGINE: &str =
-    "echo 'Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?' >&2; exit 1";
+const NO_ENGINE: &str = "echo 'Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?' >&2; exit 1";
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -34,7 +48,11 @@ fn looks_without_changing_anything() {
     let checkout = Checkout::new();
     fake(&checkout, "docker", NO_ENGINE);
     let (run, _) = with_fakes(&checkout, &["doctor"]);
-    assert!(run.stdout.contains("does not answer") && run.stdout.contains("cargo xtask setup"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("does not answer") && run.stdout.contains("cargo xtask setup"),
+        "{}",
+        run.stdout
+    );
     assert_eq!(run.code, Some(1));
     assert!(!checkout.path(".env").exists());
 }
@@ -52,7 +70,11 @@ fn mends_what_it_can_and_shows_the_command() {
     );
     fake(&checkout, "docker", &answer);
     // Whether we are root or not, with systemd or not: no step of it may reach this machine.
-    fake(&checkout, "sudo", "shift; [ \"$1\" = --non-interactive ] && shift; exec \"$@\"");
+    fake(
+        &checkout,
+        "sudo",
+        "shift; [ \"$1\" = --non-interactive ] && shift; exec \"$@\"",
+    );
     for name in ["systemctl", "service"] {
         fake(&checkout, name, &format!("touch '{}'", started.display()));
     }
@@ -64,13 +86,23 @@ fn mends_what_it_can_and_shows_the_command() {
         run.stderr
     );
     let run = run.says("There is no terminal to ask on");
-    assert!(!notes.contains("systemctl") && !notes.contains("service"), "{}\n{notes}", run.stderr);
+    assert!(
+        !notes.contains("systemctl") && !notes.contains("service"),
+        "{}\n{notes}",
+        run.stderr
+    );
 
     let (run, notes) = with_fakes(&checkout, &["doctor", "--fix", "--yes"]);
     run.says("docker");
     assert_eq!(mode(&checkout.path(".env")), 0o600);
-    assert!(notes.contains("systemctl enable --now docker") || notes.contains("service docker start"), "{notes}");
-    assert!(started.exists() && notes.trim_end().ends_with("info --format {{json .}}"), "did not look again:\n{notes}");
+    assert!(
+        notes.contains("systemctl enable --now docker") || notes.contains("service docker start"),
+        "{notes}"
+    );
+    assert!(
+        started.exists() && notes.trim_end().ends_with("info --format {{json .}}"),
+        "did not look again:\n{notes}"
+    );
 }
 
 #[test]
@@ -78,23 +110,48 @@ fn says_what_is_wrong_with_the_env_file() {
     let checkout = Checkout::new();
     checkout.xtask(&["setup"]).success();
     fake(&checkout, "docker", NO_ENGINE);
-    let text = checkout.read(".env").replace("SITE_NAME=sbozh.me", "SITE_NAME=two words\nOTHER=1");
-    checkout
-        .write(".env", &text.lines().filter(|line| !line.starts_with("ADMIN_EMAIL")).collect::<Vec<_>>().join("\n"));
+    let text = checkout
+        .read(".env")
+        .replace("SITE_NAME=sbozh.me", "SITE_NAME=two words\nOTHER=1");
+    checkout.write(
+        ".env",
+        &text
+            .lines()
+            .filter(|line| !line.starts_with("ADMIN_EMAIL"))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    );
     fs::set_permissions(checkout.path(".env"), fs::Permissions::from_mode(0o640)).unwrap();
-    let path = format!("{}:{}", checkout.root().join("fake").display(), std::env::var("PATH").unwrap());
-    let run = Run::of(checkout.xtask_command(&["doctor"]).env("PATH", path).env("OTHER", "2"));
+    let path = format!(
+        "{}:{}",
+        checkout.root().join("fake").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let run = Run::of(
+        checkout
+            .xtask_command(&["doctor"])
+            .env("PATH", path)
+            .env("OTHER", "2"),
+    );
     for words in [
         "readable for others",
         "lacks ADMIN_EMAIL",
         "Compose and dotenv read SITE_NAME differently",
         "your shell exports another OTHER",
     ] {
-        assert!(run.stdout.contains(words), "does not say {words:?}:\n{}", run.stdout);
+        assert!(
+            run.stdout.contains(words),
+            "does not say {words:?}:\n{}",
+            run.stdout
+        );
     }
     checkout.write(".env", "A=1\nB C=secret\n");
     let (run, _) = with_fakes(&checkout, &["doctor"]);
-    assert!(run.stdout.contains("line 2") && !run.stdout.contains("secret"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("line 2") && !run.stdout.contains("secret"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -102,8 +159,16 @@ fn says_what_is_wrong_with_the_env_file() {
 fn up_starts_nothing_when_something_is_in_the_way() {
     let checkout = Checkout::with_stack();
     let listener = TcpListener::bind(("127.0.0.1", checkout.umami_port)).unwrap();
-    let run = checkout.xtask(&["up"]).code(1).says(&format!("{}, for umami, is taken by", checkout.umami_port));
-    assert!(run.stderr.contains(&format!("(pid {})", std::process::id())), "{}", run.stderr);
+    let run = checkout
+        .xtask(&["up"])
+        .code(1)
+        .says(&format!("{}, for umami, is taken by", checkout.umami_port));
+    assert!(
+        run.stderr
+            .contains(&format!("(pid {})", std::process::id())),
+        "{}",
+        run.stderr
+    );
     drop(listener);
     for (key, value, words) in [
         ("UMAMI_DATABASE_PASSWORD", "a/b", "break the database's URL"),
@@ -118,6 +183,16 @@ fn up_starts_nothing_when_something_is_in_the_way() {
     }
     let script = checkout.path("init-db.sql");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o600)).unwrap();
-    checkout.xtask(&["up"]).code(1).says("chmod a+r deploy/analytics/init-db.sql");
-    assert_eq!(checkout.compose(&["ps", "--all", "--quiet"]).success().stdout, "", "something was started");
+    checkout
+        .xtask(&["up"])
+        .code(1)
+        .says("chmod a+r deploy/analytics/init-db.sql");
+    assert_eq!(
+        checkout
+            .compose(&["ps", "--all", "--quiet"])
+            .success()
+            .stdout,
+        "",
+        "something was started"
+    );
 }

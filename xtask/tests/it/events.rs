@@ -16,26 +16,60 @@ fn from_no_account_to_an_event_that_arrives() {
     let checkout = Checkout::with_stack();
     checkout.xtask(&["setup"]).success();
     // One hostname that leads nowhere, one that leads here.
-    checkout.replace(".env", "UMAMI_HOSTNAME=analytics.local", "UMAMI_HOSTNAME=analytics.invalid");
+    checkout.replace(
+        ".env",
+        "UMAMI_HOSTNAME=analytics.local",
+        "UMAMI_HOSTNAME=analytics.invalid",
+    );
     let domain = format!("http://127.0.0.1:{}", checkout.glitchtip_port);
-    checkout.replace(".env", "GLITCHTIP_DOMAIN=http://errors.local:3002", &format!("GLITCHTIP_DOMAIN={domain}"));
-    let secrets = ["UMAMI_ADMIN_PASSWORD", "GLITCHTIP_ADMIN_PASSWORD", "GLITCHTIP_API_TOKEN"];
+    checkout.replace(
+        ".env",
+        "GLITCHTIP_DOMAIN=http://errors.local:3002",
+        &format!("GLITCHTIP_DOMAIN={domain}"),
+    );
+    let secrets = [
+        "UMAMI_ADMIN_PASSWORD",
+        "GLITCHTIP_ADMIN_PASSWORD",
+        "GLITCHTIP_API_TOKEN",
+    ];
     let secrets = secrets.map(|key| checkout.variable(key));
 
     let (up, answers) = while_probing(&checkout, || checkout.xtask(&["up"]));
-    let up = up.success().says("the passwords are in deploy/analytics/.env").says("cargo xtask verify");
-    assert_eq!(answers, [401], "each answer to admin/umami, from the first one on");
+    let up = up
+        .success()
+        .says("the passwords are in deploy/analytics/.env")
+        .says("cargo xtask verify");
+    assert_eq!(
+        answers,
+        [401],
+        "each answer to admin/umami, from the first one on"
+    );
 
-    let env = checkout.xtask(&["connect", "--format", "env"]).success().says("analytics.invalid does not resolve");
+    let env = checkout
+        .xtask(&["connect", "--format", "env"])
+        .success()
+        .says("analytics.invalid does not resolve");
     let site = checkout.variable("UMAMI_WEBSITE_ID");
     let lines: Vec<&str> = env.stdout.lines().collect();
-    let script = format!("UMAMI_SCRIPT_URL=http://localhost:{}/script.js", checkout.umami_port);
+    let script = format!(
+        "UMAMI_SCRIPT_URL=http://localhost:{}/script.js",
+        checkout.umami_port
+    );
     assert_eq!(lines[..2], [script, format!("UMAMI_WEBSITE_ID={site}")]);
     let dsn = lines[2].strip_prefix("SENTRY_DSN=http://").unwrap();
-    assert!(dsn.contains(&format!("@127.0.0.1:{}/", checkout.glitchtip_port)), "{dsn}");
+    assert!(
+        dsn.contains(&format!("@127.0.0.1:{}/", checkout.glitchtip_port)),
+        "{dsn}"
+    );
     let text = checkout.xtask(&["connect"]).success().stdout;
-    assert!(text.contains(&format!("data-website-id=\"{site}\"")) && text.contains(dsn), "{text}");
-    let json = checkout.xtask(&["connect", "--format", "json"]).success().stdout;
+    assert!(
+        text.contains(&format!("data-website-id=\"{site}\"")) && text.contains(dsn),
+        "{text}"
+    );
+    let json = checkout
+        .xtask(&["connect", "--format", "json"])
+        .success()
+        .stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["glitchtip"]["project"], "website");
 
@@ -43,14 +77,20 @@ fn from_no_account_to_an_event_that_arrives() {
     let parsed: Value = serde_json::from_str(&report).unwrap();
     assert!(parsed["seconds"].as_f64().unwrap() < 8.0, "{report}");
     let steps = parsed["steps"].as_array().unwrap();
-    assert!(steps.len() > 10 && steps.iter().all(|step| step["result"] == "passed"), "{report}");
+    assert!(
+        steps.len() > 10 && steps.iter().all(|step| step["result"] == "passed"),
+        "{report}"
+    );
     for secret in &secrets {
         for output in [&up.stderr, &up.stdout, &env.stdout, &text, &report] {
             assert!(!output.contains(secret.as_str()), "a secret was printed");
         }
     }
     // The site's own statistics have seen nothing, and the test page view is gone again.
-    assert_eq!(checkout.sql("umami_db", "select count(*) from website_event"), "0");
+    assert_eq!(
+        checkout.sql("umami_db", "select count(*) from website_event"),
+        "0"
+    );
 
     let counts = |checkout: &Checkout| {
         let umami = "select (select count(*) from website), (select count(*) from \"user\")";
@@ -58,13 +98,20 @@ fn from_no_account_to_an_event_that_arrives() {
             (select count(*) from projects_project), (select count(*) from projects_projectkey),
             (select count(*) from teams_team), (select count(*) from users_user),
             (select count(*) from api_tokens_apitoken)";
-        [checkout.sql("umami_db", umami), checkout.sql("glitchtip_db", glitchtip)]
+        [
+            checkout.sql("umami_db", umami),
+            checkout.sql("glitchtip_db", glitchtip),
+        ]
     };
     assert_eq!(counts(&checkout), ["2|1", "1|2|2|1|1|1"]);
     for _ in 0..4 {
         open_accounts(&checkout);
     }
-    assert_eq!(counts(&checkout), ["2|1", "1|2|2|1|1|1"], "after five starts");
+    assert_eq!(
+        counts(&checkout),
+        ["2|1", "1|2|2|1|1|1"],
+        "after five starts"
+    );
 
     // A password that was changed in the application stays, and verify says what it needs.
     let password = "changed by the user";
@@ -75,15 +122,41 @@ fn from_no_account_to_an_event_that_arrives() {
     let hash = "update users_user set password = 'pbkdf2_sha256$1$salt$bm8gcGFzc3dvcmQ='";
     checkout.sql("glitchtip_db", hash);
     open_accounts(&checkout);
-    assert_eq!(log_in(&checkout, password).0, 200, "the user's password was replaced");
-    assert_eq!(checkout.sql("glitchtip_db", "select password like '%bm8gcGFzc3dvcmQ=' from users_user"), "t");
+    assert_eq!(
+        log_in(&checkout, password).0,
+        200,
+        "the user's password was replaced"
+    );
+    assert_eq!(
+        checkout.sql(
+            "glitchtip_db",
+            "select password like '%bm8gcGFzc3dvcmQ=' from users_user"
+        ),
+        "t"
+    );
     let verify = checkout.xtask(&["verify"]).code(1);
-    assert_fails(&verify, "umami", "set UMAMI_ADMIN_PASSWORD in deploy/analytics/.env to it");
-    assert_fails(&verify, "glitchtip", "GlitchTip refuses ADMIN_EMAIL with GLITCHTIP_ADMIN_PASSWORD");
-    assert!(verify.stdout.contains("2 of 16 steps failed"), "{}", verify.stdout);
+    assert_fails(
+        &verify,
+        "umami",
+        "set UMAMI_ADMIN_PASSWORD in deploy/analytics/.env to it",
+    );
+    assert_fails(
+        &verify,
+        "glitchtip",
+        "GlitchTip refuses ADMIN_EMAIL with GLITCHTIP_ADMIN_PASSWORD",
+    );
+    assert!(
+        verify.stdout.contains("2 of 16 steps failed"),
+        "{}",
+        verify.stdout
+    );
     checkout.replace(".env", &secrets[0], &format!("'{password}'"));
     let verify = checkout.xtask(&["verify"]).code(1);
-    assert!(verify.stdout.contains("1 of 16 steps failed\n"), "{}", verify.stdout);
+    assert!(
+        verify.stdout.contains("1 of 16 steps failed\n"),
+        "{}",
+        verify.stdout
+    );
 }
 
 #[test]
@@ -94,40 +167,74 @@ fn a_lost_event_is_traced_to_the_hop_that_lost_it() {
     let verify = || checkout.xtask(&["verify"]);
 
     let site = checkout.variable("UMAMI_WEBSITE_ID");
-    checkout.sql("umami_db", &format!("delete from website where website_id = '{site}'"));
-    assert_fails(&verify().code(1), "umami", "the website with UMAMI_WEBSITE_ID is gone");
-    checkout.sql("umami_db", &format!("delete from website where website_id = '{VERIFICATION_SITE}'"));
-    assert_fails(&verify().code(1), "umami", "the website that holds test events is gone");
+    checkout.sql(
+        "umami_db",
+        &format!("delete from website where website_id = '{site}'"),
+    );
+    assert_fails(
+        &verify().code(1),
+        "umami",
+        "the website with UMAMI_WEBSITE_ID is gone",
+    );
+    checkout.sql(
+        "umami_db",
+        &format!("delete from website where website_id = '{VERIFICATION_SITE}'"),
+    );
+    assert_fails(
+        &verify().code(1),
+        "umami",
+        "the website that holds test events is gone",
+    );
     open_accounts(&checkout);
     verify().success();
 
-    checkout.compose(&["stop", "--timeout", "1", "glitchtip-worker"]).success();
+    checkout
+        .compose(&["stop", "--timeout", "1", "glitchtip-worker"])
+        .success();
     let lost = verify().code(1);
-    assert_fails(&lost, "glitchtip", "stuck at the worker: glitchtip-worker is exited");
+    assert_fails(
+        &lost,
+        "glitchtip",
+        "stuck at the worker: glitchtip-worker is exited",
+    );
     assert_fails(&lost, "redis", "tasks that wait: 1");
     checkout.compose(&["start", "glitchtip-worker"]).success();
     // The error that waited is stored now, before the next one.
     verify().success();
 
-    checkout.compose(&["stop", "--timeout", "1", "redis"]).success();
+    checkout
+        .compose(&["stop", "--timeout", "1", "redis"])
+        .success();
     let lost = verify().code(1);
-    assert_fails(&lost, "redis", "redis is exited; `cargo xtask up` starts it");
+    assert_fails(
+        &lost,
+        "redis",
+        "redis is exited; `cargo xtask up` starts it",
+    );
     assert_fails(&lost, "glitchtip", "lost between GlitchTip and Redis");
     checkout.compose(&["start", "redis"]).success();
 
-    checkout.sql("postgres", "alter system set default_transaction_read_only = on");
+    checkout.sql(
+        "postgres",
+        "alter system set default_transaction_read_only = on",
+    );
     checkout.sql("postgres", "select pg_reload_conf()");
     let lost = verify().code(1);
     assert_fails(&lost, "postgres", "read-only transaction");
     assert_fails(&lost, "umami", "lost between Umami and PostgreSQL");
     assert_fails(&lost, "glitchtip", "lost between the worker and PostgreSQL");
 
-    checkout.compose(&["stop", "--timeout", "1", "umami", "glitchtip-web"]).success();
+    checkout
+        .compose(&["stop", "--timeout", "1", "umami", "glitchtip-web"])
+        .success();
     let lost = verify().code(1);
     for part in ["umami", "glitchtip"] {
         assert_fails(&lost, part, "nothing answers at http://localhost:");
     }
-    checkout.xtask(&["connect"]).code(1).says("start the stack with `cargo xtask up`");
+    checkout
+        .xtask(&["connect"])
+        .code(1)
+        .says("start the stack with `cargo xtask up`");
 }
 
 /// Asserts that some step of `part` has failed with `why` below it.
@@ -138,14 +245,20 @@ fn assert_fails(verify: &Run, part: &str, why: &str) {
         let mut words = pair[0].split_whitespace();
         (words.next(), words.next()) == (Some("FAILED"), Some(part)) && pair[1].contains(why)
     };
-    assert!(lines.windows(2).any(is_it), "no step of {part} fails with {why:?}:\n{}", verify.stdout);
+    assert!(
+        lines.windows(2).any(is_it),
+        "no step of {part} fails with {why:?}:\n{}",
+        verify.stdout
+    );
 }
 
 /// What each start does with the accounts.
 #[track_caller]
 fn open_accounts(checkout: &Checkout) {
     for service in ["umami-accounts", "glitchtip-migrate"] {
-        checkout.compose(&["run", "--rm", "--no-deps", service]).success();
+        checkout
+            .compose(&["run", "--rm", "--no-deps", service])
+            .success();
     }
 }
 
@@ -200,5 +313,10 @@ fn try_post(checkout: &Checkout, path: &str, auth: &str, body: &Value) -> Option
         .ok()?;
     // Docker's proxy closes the connection while nobody listens behind it.
     let is_answer = !answer.headers.is_empty();
-    is_answer.then(|| (answer.status_code, serde_json::from_slice(answer.as_bytes()).unwrap_or_default()))
+    is_answer.then(|| {
+        (
+            answer.status_code,
+            serde_json::from_slice(answer.as_bytes()).unwrap_or_default(),
+        )
+    })
 }

@@ -25,7 +25,10 @@ fn umami_alone() -> Checkout {
     let checkout = Checkout::with_stack();
     let mut text = checkout.read("docker-compose.override.yml");
     for service in ["glitchtip-migrate", "glitchtip-web", "glitchtip-worker"] {
-        text = text.replace(&format!("  {service}:\n"), &format!("  {service}:\n    profiles: [unused]\n"));
+        text = text.replace(
+            &format!("  {service}:\n"),
+            &format!("  {service}:\n    profiles: [unused]\n"),
+        );
     }
     checkout.write("docker-compose.override.yml", &text);
     checkout
@@ -50,13 +53,31 @@ fn converges_after_being_killed_at_any_moment() {
         killed(&checkout, &["setup"], 30);
         checkout.xtask(&["setup"]).success();
         let text = checkout.read(".env");
-        assert!(!text.contains("=change_this") && text.contains("\nGLITCHTIP_API_TOKEN="), "half an env file");
-        assert_eq!(fs::metadata(checkout.path(".env")).unwrap().permissions().mode() & 0o777, 0o600);
-        let files = fs::read_dir(checkout.path("")).unwrap().map(|entry| entry.unwrap().file_name());
-        let left: Vec<_> = files.filter(|name| name.to_string_lossy().starts_with(".env.new")).collect();
+        assert!(
+            !text.contains("=change_this") && text.contains("\nGLITCHTIP_API_TOKEN="),
+            "half an env file"
+        );
+        assert_eq!(
+            fs::metadata(checkout.path(".env"))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600
+        );
+        let files = fs::read_dir(checkout.path(""))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = files
+            .filter(|name| name.to_string_lossy().starts_with(".env.new"))
+            .collect();
         assert!(left.is_empty(), "secrets lie about: {left:?}");
         killed(&checkout, &["setup"], 30);
-        assert_eq!(checkout.read(".env"), text, "a complete env file was changed");
+        assert_eq!(
+            checkout.read(".env"),
+            text,
+            "a complete env file was changed"
+        );
     }
 
     checkout.xtask(&["up"]).success();
@@ -73,9 +94,18 @@ fn converges_after_being_killed_at_any_moment() {
             let moment = killed(&checkout, &[verb], longest);
             eprintln!("round {round}: {verb} killed after {moment:?}");
             let up = checkout.xtask(&["up"]);
-            assert_eq!(up.code, Some(0), "round {round}, {verb} killed after {moment:?}:\n{}", up.stderr);
+            assert_eq!(
+                up.code,
+                Some(0),
+                "round {round}, {verb} killed after {moment:?}:\n{}",
+                up.stderr
+            );
             let rows = checkout.sql("umami_db", "select count(*), max(n) from kept");
-            assert_eq!(rows, format!("{written}|{written}"), "round {round}, {verb} killed after {moment:?}");
+            assert_eq!(
+                rows,
+                format!("{written}|{written}"),
+                "round {round}, {verb} killed after {moment:?}"
+            );
             assert_eq!(checkout.read(".env"), env);
             checkout.xtask(&["status"]).success();
         }
@@ -85,10 +115,19 @@ fn converges_after_being_killed_at_any_moment() {
 /// Starts an xtask and kills it (SIGKILL) somewhere in its first `longest` milliseconds; says when.
 fn killed(checkout: &Checkout, arguments: &[&str], longest: u64) -> Duration {
     let moment = Duration::from_millis(rand::random_range(0..longest));
-    let mut child = checkout.xtask_command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = checkout
+        .xtask_command(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let deadline = Instant::now() + moment;
     while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
-        thread::park_timeout(deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(20)));
+        thread::park_timeout(
+            deadline
+                .saturating_duration_since(Instant::now())
+                .min(Duration::from_millis(20)),
+        );
     }
     child.kill().unwrap();
     child.wait().unwrap();
@@ -107,22 +146,43 @@ fn comes_back_with_all_its_data_when_processes_are_killed() {
     postgres_keeps_what_it_committed(&checkout);
     accepted_events_are_stored_in_the_end(&checkout);
     checkout.xtask(&["status"]).success();
-    checkout.xtask(&["up"]).success().says("everything runs already");
+    checkout
+        .xtask(&["up"])
+        .success()
+        .says("everything runs already");
 }
 
 fn postgres_keeps_what_it_committed(checkout: &Checkout) {
     checkout.sql("umami_db", "create table written (n int)");
-    let psql = ["exec", "-i", &checkout.container("postgres"), "psql", "--username", "analytics_admin"];
+    let psql = [
+        "exec",
+        "-i",
+        &checkout.container("postgres"),
+        "psql",
+        "--username",
+        "analytics_admin",
+    ];
     let mut writer = checkout.command("docker");
-    writer.args(psql).args(["--dbname", "umami_db", "-At"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    writer
+        .args(psql)
+        .args(["--dbname", "umami_db", "-At"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut writer = writer.stderr(Stdio::null()).spawn().unwrap();
     let mut statements = writer.stdin.take().unwrap();
     let feeder = thread::spawn(move || {
         // Until the session is gone.
-        (1..).take_while(|n| writeln!(statements, "insert into written values ({n}) returning n;").is_ok()).count()
+        (1..)
+            .take_while(|n| {
+                writeln!(statements, "insert into written values ({n}) returning n;").is_ok()
+            })
+            .count()
     });
     let mut committed: Vec<String> = Vec::new();
-    for line in BufReader::new(writer.stdout.take().unwrap()).lines().map_while(Result::ok) {
+    for line in BufReader::new(writer.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+    {
         if line.bytes().all(|b| b.is_ascii_digit()) {
             committed.push(line);
         }
@@ -131,11 +191,18 @@ fn postgres_keeps_what_it_committed(checkout: &Checkout) {
         }
     }
     writer.wait().unwrap();
-    assert!(feeder.join().unwrap() > 0 && committed.len() >= 500, "only {} rows were written", committed.len());
+    assert!(
+        feeder.join().unwrap() > 0 && committed.len() >= 500,
+        "only {} rows were written",
+        committed.len()
+    );
     until_back(checkout, "postgres");
     let kept = checkout.sql("umami_db", "select n from written");
     let kept: std::collections::BTreeSet<&str> = kept.lines().collect();
-    let lost: Vec<&String> = committed.iter().filter(|n| !kept.contains(n.as_str())).collect();
+    let lost: Vec<&String> = committed
+        .iter()
+        .filter(|n| !kept.contains(n.as_str()))
+        .collect();
     assert!(lost.is_empty(), "committed and lost: {lost:?}");
 }
 
@@ -148,11 +215,15 @@ fn accepted_events_are_stored_in_the_end(checkout: &Checkout) {
         let event = format!(r#"{{"message":"fault {n}","level":"error","platform":"other"}}"#);
         let body = format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\"}}\n{event}\n");
         let path = format!("/api/{project}/envelope/?sentry_key={key}");
-        let is_accepted = post(checkout.glitchtip_port, &path, &body).is_some_and(|status| status == 200);
+        let is_accepted =
+            post(checkout.glitchtip_port, &path, &body).is_some_and(|status| status == 200);
         is_accepted.then_some(id)
     };
     let stored = || {
-        let ids = checkout.sql("glitchtip_db", "select replace(id::text, '-', '') from issue_events_issueevent");
+        let ids = checkout.sql(
+            "glitchtip_db",
+            "select replace(id::text, '-', '') from issue_events_issueevent",
+        );
         ids.lines().map(str::to_owned).collect::<Vec<_>>()
     };
 
@@ -178,12 +249,23 @@ fn accepted_events_are_stored_in_the_end(checkout: &Checkout) {
     kill_main_process(checkout, "glitchtip-worker");
     accepted.extend((8..10).filter_map(send));
     until_back(checkout, "glitchtip-worker");
-    until("all events but the one in the worker's hands are stored", || {
-        let stored = stored();
-        let queue = ["exec", &checkout.container("redis"), "redis-cli", "llen", "glitchtip:events"];
-        let left = Run::of(checkout.command("docker").args(queue)).success().stdout;
-        left.trim() == "0" && accepted.iter().filter(|id| !stored.contains(id)).count() <= 1
-    });
+    until(
+        "all events but the one in the worker's hands are stored",
+        || {
+            let stored = stored();
+            let queue = [
+                "exec",
+                &checkout.container("redis"),
+                "redis-cli",
+                "llen",
+                "glitchtip:events",
+            ];
+            let left = Run::of(checkout.command("docker").args(queue))
+                .success()
+                .stdout;
+            left.trim() == "0" && accepted.iter().filter(|id| !stored.contains(id)).count() <= 1
+        },
+    );
 }
 
 /// The status of an answer; `None` where there was none.
@@ -203,7 +285,15 @@ fn post(port: u16, path: &str, body: &str) -> Option<u16> {
 #[track_caller]
 fn inspect(checkout: &Checkout, service: &str, format: &str) -> String {
     let id = checkout.container(service);
-    Run::of(checkout.command("docker").args(["inspect", "--format", format, &id])).success().stdout.trim().to_owned()
+    Run::of(
+        checkout
+            .command("docker")
+            .args(["inspect", "--format", format, &id]),
+    )
+    .success()
+    .stdout
+    .trim()
+    .to_owned()
 }
 
 /// As a crash does it: `docker kill` would count as stopped on purpose.
@@ -211,9 +301,28 @@ fn inspect(checkout: &Checkout, service: &str, format: &str) -> String {
 fn kill_main_process(checkout: &Checkout, service: &str) {
     let pid = inspect(checkout, service, "{{.State.Pid}}");
     let image = "analytics-standin/redis:7";
-    let run = ["run", "--rm", "--privileged", "--pid", "host", "--network", "none", "--entrypoint", "sh", image];
-    Run::of(checkout.command("docker").args(run).args(["-c", &format!("kill -9 {pid}")])).success();
-    until("the process is gone", || inspect(checkout, service, "{{.State.Pid}}") != pid);
+    let run = [
+        "run",
+        "--rm",
+        "--privileged",
+        "--pid",
+        "host",
+        "--network",
+        "none",
+        "--entrypoint",
+        "sh",
+        image,
+    ];
+    Run::of(
+        checkout
+            .command("docker")
+            .args(run)
+            .args(["-c", &format!("kill -9 {pid}")]),
+    )
+    .success();
+    until("the process is gone", || {
+        inspect(checkout, service, "{{.State.Pid}}") != pid
+    });
 }
 
 /// Waits until the engine has started a service again, and it is healthy.
@@ -232,19 +341,37 @@ fn explains_what_went_wrong_and_loses_nothing() {
     let override_file = checkout.read("docker-compose.override.yml");
 
     // A volume that is full.
-    let small = "volumes:\n  postgres_data:\n    driver_opts: {type: tmpfs, device: tmpfs, o: size=30m}\n";
-    checkout.write("docker-compose.override.yml", &format!("{override_file}{small}"));
-    checkout.xtask(&["up"]).code(1).says("postgres: ").says("the disk or volume that postgres writes to is full");
+    let small =
+        "volumes:\n  postgres_data:\n    driver_opts: {type: tmpfs, device: tmpfs, o: size=30m}\n";
+    checkout.write(
+        "docker-compose.override.yml",
+        &format!("{override_file}{small}"),
+    );
+    checkout
+        .xtask(&["up"])
+        .code(1)
+        .says("postgres: ")
+        .says("the disk or volume that postgres writes to is full");
     checkout.write("docker-compose.override.yml", &override_file);
     checkout.xtask(&["clean", "--yes", "--no-backup"]).success();
 
     checkout.xtask(&["up"]).success();
-    checkout.sql("umami_db", "create table kept (n int); insert into kept values (42)");
+    checkout.sql(
+        "umami_db",
+        "create table kept (n int); insert into kept values (42)",
+    );
     let env = checkout.read(".env");
 
     // A limit that is too low.
-    checkout.write(".env", &env.replace("UMAMI_MEMORY=512M", "UMAMI_MEMORY=12M"));
-    checkout.xtask(&["up"]).code(1).says("needs more memory than its limit of 12 MiB").says("set UMAMI_MEMORY in");
+    checkout.write(
+        ".env",
+        &env.replace("UMAMI_MEMORY=512M", "UMAMI_MEMORY=12M"),
+    );
+    checkout
+        .xtask(&["up"])
+        .code(1)
+        .says("needs more memory than its limit of 12 MiB")
+        .says("set UMAMI_MEMORY in");
     checkout.write(".env", &env);
 
     // An image that is nowhere: nothing listens on that port.
@@ -263,7 +390,10 @@ fn explains_what_went_wrong_and_loses_nothing() {
     checkout.xtask(&["down"]).success();
     let listener = stolen_at_the_last_moment(&checkout);
     let me = format!("(pid {})", std::process::id());
-    let words = format!("port {} of this machine was taken in the meantime by", checkout.umami_port);
+    let words = format!(
+        "port {} of this machine was taken in the meantime by",
+        checkout.umami_port
+    );
     let (run, listener) = listener.join().unwrap();
     run.code(1).says(&words).says(&me);
     drop(listener);
@@ -274,10 +404,15 @@ fn explains_what_went_wrong_and_loses_nothing() {
 
 /// Runs `up` with a docker that waits before it starts anything, until the port is ours.
 fn stolen_at_the_last_moment(checkout: &Checkout) -> thread::JoinHandle<(Run, TcpListener)> {
-    let (folder, ready, go) =
-        (checkout.root().join("wrapped"), checkout.root().join("ready"), checkout.root().join("go"));
+    let (folder, ready, go) = (
+        checkout.root().join("wrapped"),
+        checkout.root().join("ready"),
+        checkout.root().join("go"),
+    );
     fs::create_dir_all(&folder).unwrap();
-    let docker = Run::of(Command::new("sh").args(["-c", "command -v docker"])).success().stdout;
+    let docker = Run::of(Command::new("sh").args(["-c", "command -v docker"]))
+        .success()
+        .stdout;
     let script = format!(
         "#!/bin/sh\ncase \"$*\" in *' up --detach'*) touch '{}'; while [ ! -e '{}' ]; do sleep 0.05; done;; esac\nexec {} \"$@\"\n",
         ready.display(),
@@ -287,10 +422,17 @@ fn stolen_at_the_last_moment(checkout: &Checkout) -> thread::JoinHandle<(Run, Tc
     fs::write(folder.join("docker"), script).unwrap();
     fs::set_permissions(folder.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
     let mut up = checkout.xtask_command(&["up"]);
-    up.env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
+    up.env(
+        "PATH",
+        format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()),
+    );
     let port = checkout.umami_port;
     thread::spawn(move || {
-        let child = up.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = up
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         until("up is about to start the stack", || ready.exists());
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         fs::write(go, "").unwrap();
@@ -309,28 +451,63 @@ fn says_what_is_broken_in_the_files_and_starts_nothing() {
     let broken: [(&str, Vec<u8>, &str); 10] = [
         ("a name with a blank", with("A B=hidden"), "line"),
         ("an open quote", with("A=\"hidden"), "never closed"),
-        ("text after a quote", with("A='x'hidden"), "after the closing quote"),
+        (
+            "text after a quote",
+            with("A='x'hidden"),
+            "after the closing quote",
+        ),
         ("no name", with("=hidden"), "no variable name"),
-        ("not UTF-8", [env.as_bytes(), b"A=\xff\xfe\n"].concat(), "not UTF-8"),
-        ("a URL in a password", with("UMAMI_DATABASE_PASSWORD=hid/den"), "break the database's URL"),
-        ("no scheme", with("GLITCHTIP_DOMAIN=errors.local"), "has no scheme"),
+        (
+            "not UTF-8",
+            [env.as_bytes(), b"A=\xff\xfe\n"].concat(),
+            "not UTF-8",
+        ),
+        (
+            "a URL in a password",
+            with("UMAMI_DATABASE_PASSWORD=hid/den"),
+            "break the database's URL",
+        ),
+        (
+            "no scheme",
+            with("GLITCHTIP_DOMAIN=errors.local"),
+            "has no scheme",
+        ),
         ("no amount", with("UMAMI_MEMORY=plenty"), "plenty"),
         ("no port's number", with("BIND_ADDRESS=nowhere"), "nowhere"),
-        ("an unknown reference", with("UMAMI_DATABASE=$hidden/x"), "UMAMI_DATABASE"),
+        (
+            "an unknown reference",
+            with("UMAMI_DATABASE=$hidden/x"),
+            "UMAMI_DATABASE",
+        ),
     ];
     for (how, text, words) in broken {
         fs::write(checkout.path(".env"), &text).unwrap();
         let up = checkout.xtask(&["up"]);
         assert_eq!(up.code, Some(1), "{how}: {}", up.stderr);
-        assert!(up.stderr.contains(words), "{how}: does not say {words:?}:\n{}", up.stderr);
-        assert!(!up.stderr.contains("hidden") && !up.stderr.contains(&password), "{how}: a value is shown");
-        assert!(fs::read(checkout.path(".env")).unwrap().starts_with(env.as_bytes()), "{how}: .env was changed");
+        assert!(
+            up.stderr.contains(words),
+            "{how}: does not say {words:?}:\n{}",
+            up.stderr
+        );
+        assert!(
+            !up.stderr.contains("hidden") && !up.stderr.contains(&password),
+            "{how}: a value is shown"
+        );
+        assert!(
+            fs::read(checkout.path(".env"))
+                .unwrap()
+                .starts_with(env.as_bytes()),
+            "{how}: .env was changed"
+        );
     }
     checkout.write(".env", &env);
 
     let override_file = checkout.read("docker-compose.override.yml");
     for (wrong, words) in [
-        ("services:\n  umami: {image: [}\n", "docker-compose.override.yml"),
+        (
+            "services:\n  umami: {image: [}\n",
+            "docker-compose.override.yml",
+        ),
         ("services:\n  umami: {imagee: x}\n", "imagee"),
         ("services:\n  umami: {depends_on: [nobody]}\n", "nobody"),
     ] {
@@ -338,7 +515,14 @@ fn says_what_is_broken_in_the_files_and_starts_nothing() {
         checkout.xtask(&["up"]).code(1).says(words);
     }
     checkout.write("docker-compose.override.yml", &override_file);
-    assert_eq!(checkout.compose(&["ps", "--all", "--quiet"]).success().stdout, "", "something was started");
+    assert_eq!(
+        checkout
+            .compose(&["ps", "--all", "--quiet"])
+            .success()
+            .stdout,
+        "",
+        "something was started"
+    );
 }
 
 #[test]
@@ -346,23 +530,55 @@ fn says_what_is_broken_in_the_files_and_starts_nothing() {
 fn works_in_odd_surroundings() {
     let checkout = umami_alone();
     // Two at once: one makes the stack, the other waits for it.
-    let start = || checkout.xtask_command(&["up"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let both = [start(), start()].map(|child| Run::from(child.wait_with_output().unwrap()).success());
-    let waited = both.iter().filter(|run| run.stderr.contains("another cargo xtask works on this checkout")).count();
+    let start = || {
+        checkout
+            .xtask_command(&["up"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let both =
+        [start(), start()].map(|child| Run::from(child.wait_with_output().unwrap()).success());
+    let waited = both
+        .iter()
+        .filter(|run| {
+            run.stderr
+                .contains("another cargo xtask works on this checkout")
+        })
+        .count();
     assert_eq!(waited, 1, "{}\n{}", both[0].stderr, both[1].stderr);
 
     // Nobody reads, and a locale that is not UTF-8.
-    for verb in [&["status"][..], &["up"], &["logs", "--no-follow"], &["doctor"], &["doctor", "--json"]] {
+    for verb in [
+        &["status"][..],
+        &["up"],
+        &["logs", "--no-follow"],
+        &["doctor"],
+        &["doctor", "--json"],
+    ] {
         let mut child = checkout.xtask_command(verb);
-        let mut child = child.env("LC_ALL", "POSIX").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = child
+            .env("LC_ALL", "POSIX")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         drop(child.stdout.take());
         let run = Run::from(child.wait_with_output().unwrap());
         assert!(!run.stderr.contains("panicked"), "{verb:?}: {}", run.stderr);
-        assert!(run.code == Some(0) || verb[0] == "logs", "{verb:?}: {:?} {}", run.code, run.stderr);
+        assert!(
+            run.code == Some(0) || verb[0] == "logs",
+            "{verb:?}: {:?} {}",
+            run.code,
+            run.stderr
+        );
     }
 
     // A checkout that cannot be written to.
-    read_only(&checkout, &["up"]).success().says("everything runs already");
+    read_only(&checkout, &["up"])
+        .success()
+        .says("everything runs already");
     read_only(&checkout, &["status"]).success();
     let env = checkout.read(".env");
     checkout.write(".env", "POSTGRES_USER=analytics_admin\n");
@@ -372,11 +588,17 @@ fn works_in_odd_surroundings() {
 
     // A path with blanks and letters from elsewhere, like anyone's home.
     let elsewhere = Checkout::named("Büro „neu“ 网站 ");
-    elsewhere.write("docker-compose.override.yml", &checkout.read("docker-compose.override.yml"));
+    elsewhere.write(
+        "docker-compose.override.yml",
+        &checkout.read("docker-compose.override.yml"),
+    );
     elsewhere.write(".env", &env);
     let mut up = elsewhere.xtask_command(&["up"]);
     up.env("COMPOSE_PROJECT_NAME", &checkout.project);
-    Run::of(&mut up).code(1).says("is the stack of another checkout").says(&checkout.root().display().to_string());
+    Run::of(&mut up)
+        .code(1)
+        .says("is the stack of another checkout")
+        .says(&checkout.root().display().to_string());
     checkout.xtask(&["down"]).success();
     Run::of(&mut up).success().says("are ready");
     let mut clean = elsewhere.xtask_command(&["clean", "--yes", "--no-backup"]);
@@ -393,12 +615,19 @@ fn read_only(checkout: &Checkout, arguments: &[&str]) -> Run {
     if is_root {
         let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
         let mut unshare = checkout.command("unshare");
-        unshare.args(["--mount", "sh", "-c", script]).arg(checkout.root());
-        unshare.arg(command.get_program()).args(arguments).current_dir("/");
+        unshare
+            .args(["--mount", "sh", "-c", script])
+            .arg(checkout.root());
+        unshare
+            .arg(command.get_program())
+            .args(arguments)
+            .current_dir("/");
         return Run::of(&mut unshare);
     }
     let folder = checkout.path("");
-    let set = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let set = |path: &Path, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+    };
     set(&folder, 0o555);
     let run = Run::of(&mut command);
     set(&folder, 0o755);
@@ -413,18 +642,41 @@ fn read_only(checkout: &Checkout, arguments: &[&str]) -> Run {
 #[ignore = "starts containers"]
 fn comes_back_with_its_engine() {
     let folder = tempfile::Builder::new().prefix("engine").tempdir().unwrap();
-    let mut engine = PrivateEngine { folder, child: None };
+    let mut engine = PrivateEngine {
+        folder,
+        child: None,
+    };
     let address = engine.address();
     engine.start();
     let load = "docker save analytics-standin/postgres:15 analytics-standin/redis:7 analytics-standin/umami:3 \
                 analytics-standin/glitchtip:6 | DOCKER_HOST=$0 docker load";
     Run::of(Command::new("sh").args(["-c", load, &address])).success();
     let checkout = Checkout::with_stack();
-    let on_it = |arguments: &[&str]| Run::of(checkout.xtask_command(arguments).env("DOCKER_HOST", &address));
+    let on_it = |arguments: &[&str]| {
+        Run::of(
+            checkout
+                .xtask_command(arguments)
+                .env("DOCKER_HOST", &address),
+        )
+    };
     let sql = |statement: &str| {
-        let psql = ["compose", "exec", "--no-TTY", "postgres", "psql", "-At", "--username", "analytics_admin"];
+        let psql = [
+            "compose",
+            "exec",
+            "--no-TTY",
+            "postgres",
+            "psql",
+            "-At",
+            "--username",
+            "analytics_admin",
+        ];
         let mut command = checkout.command("docker");
-        command.env("DOCKER_HOST", &address).args(psql).args(["--dbname", "umami_db", "--command", statement]);
+        command.env("DOCKER_HOST", &address).args(psql).args([
+            "--dbname",
+            "umami_db",
+            "--command",
+            statement,
+        ]);
         Run::of(&mut command).success().stdout
     };
     on_it(&["up"]).success();
@@ -434,7 +686,9 @@ fn comes_back_with_its_engine() {
         engine.stop(signal);
         on_it(&["status"]).code(1).says("does not answer");
         engine.start();
-        until(&format!("everything is back after {signal}"), || on_it(&["status"]).code == Some(0));
+        until(&format!("everything is back after {signal}"), || {
+            on_it(&["status"]).code == Some(0)
+        });
     }
     assert_eq!(sql("select count(*) from kept").trim(), "2");
     on_it(&["clean", "--yes", "--no-backup"]).success();
@@ -462,16 +716,40 @@ impl PrivateEngine {
         let script = "ip link set lo up && exec dockerd --config-file \"$0/config.json\" --data-root \"$0/data\" \
                       --exec-root \"$0/run/exec\" --pidfile \"$0/run/pid\" --host \"unix://$0/socket\" 2>>\"$0/log\"";
         let mut unshare = Command::new("unshare");
-        unshare.args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script]);
-        self.child = Some(unshare.arg(self.folder.path()).stdin(Stdio::null()).spawn().unwrap());
+        unshare.args([
+            "--net",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "--kill-child",
+            "sh",
+            "-c",
+            script,
+        ]);
+        self.child = Some(
+            unshare
+                .arg(self.folder.path())
+                .stdin(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
         until("the engine answers", || {
-            Run::of(Command::new("docker").env("DOCKER_HOST", self.address()).arg("version")).code == Some(0)
+            Run::of(
+                Command::new("docker")
+                    .env("DOCKER_HOST", self.address())
+                    .arg("version"),
+            )
+            .code
+                == Some(0)
         });
     }
 
     fn stop(&mut self, signal: &str) {
-        let Some(mut child) = self.child.take() else { return };
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let children =
+            fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
         Run::of(Command::new("kill").args(["-s", signal, children.trim()])).success();
         child.wait().unwrap();
     }

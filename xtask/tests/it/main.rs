@@ -1,6 +1,9 @@
 //! Runs the built xtask in temporary checkouts, and holds the artifacts to what they promise.
 
-#![expect(clippy::unwrap_used, reason = "clippy.toml lets tests unwrap, but not what they have in common")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy.toml lets tests unwrap, but not what they have in common"
+)]
 
 mod artifacts;
 #[cfg(unix)]

@@ -8,17 +8,44 @@ use crate::checkout::Checkout;
 #[test]
 fn makes_a_private_env_file_and_says_which_keys_never_which_values() {
     let checkout = Checkout::new();
-    let run = checkout.xtask(&["setup"]).success().says("POSTGRES_PASSWORD");
+    let run = checkout
+        .xtask(&["setup"])
+        .success()
+        .says("POSTGRES_PASSWORD");
     let text = checkout.read(".env");
-    assert!(!text.lines().any(|line| !line.starts_with('#') && line.contains("change_this")), "{text}");
-    assert_eq!(fs::metadata(checkout.path(".env")).unwrap().permissions().mode() & 0o777, 0o600);
-    for key in ["POSTGRES_PASSWORD", "UMAMI_APP_SECRET", "GLITCHTIP_SECRET_KEY", "GLITCHTIP_API_TOKEN"] {
-        assert!(!run.stderr.contains(&checkout.variable(key)), "{key} was printed");
+    assert!(
+        !text
+            .lines()
+            .any(|line| !line.starts_with('#') && line.contains("change_this")),
+        "{text}"
+    );
+    assert_eq!(
+        fs::metadata(checkout.path(".env"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o600
+    );
+    for key in [
+        "POSTGRES_PASSWORD",
+        "UMAMI_APP_SECRET",
+        "GLITCHTIP_SECRET_KEY",
+        "GLITCHTIP_API_TOKEN",
+    ] {
+        assert!(
+            !run.stderr.contains(&checkout.variable(key)),
+            "{key} was printed"
+        );
     }
     assert_eq!(checkout.variable("UMAMI_APP_SECRET").len(), 32);
     assert_eq!(checkout.variable("GLITCHTIP_SECRET_KEY").len(), 50);
     let id = checkout.variable("UMAMI_WEBSITE_ID");
-    assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'), "{id} is no UUID of version 4");
+    assert_eq!(
+        (id.len(), id.as_bytes()[14]),
+        (36, b'4'),
+        "{id} is no UUID of version 4"
+    );
 }
 
 #[test]
@@ -34,9 +61,21 @@ fn every_checkout_gets_secrets_of_its_own() {
 fn a_second_setup_changes_nothing_and_says_so() {
     let checkout = Checkout::new();
     checkout.xtask(&["setup"]).success();
-    let before = (checkout.read(".env"), fs::metadata(checkout.path(".env")).unwrap().modified().unwrap());
+    let before = (
+        checkout.read(".env"),
+        fs::metadata(checkout.path(".env"))
+            .unwrap()
+            .modified()
+            .unwrap(),
+    );
     checkout.xtask(&["setup"]).success().says("nothing to do");
-    let after = (checkout.read(".env"), fs::metadata(checkout.path(".env")).unwrap().modified().unwrap());
+    let after = (
+        checkout.read(".env"),
+        fs::metadata(checkout.path(".env"))
+            .unwrap()
+            .modified()
+            .unwrap(),
+    );
     assert_eq!(before, after);
 }
 
@@ -45,10 +84,16 @@ fn keeps_what_the_user_wrote_and_adds_only_what_is_missing() {
     let checkout = Checkout::new();
     let mine = "# mine\r\nPOSTGRES_USER = 'me' # note\r\nEXTRA=\"a b\"\r\nPOSTGRES_PASSWORD=kept";
     checkout.write(".env", mine);
-    checkout.xtask(&["setup"]).success().says("UMAMI_APP_SECRET");
+    checkout
+        .xtask(&["setup"])
+        .success()
+        .says("UMAMI_APP_SECRET");
     let text = checkout.read(".env");
     assert!(text.starts_with(mine), "{text}");
-    assert!(text.ends_with("\r\n") && !text.replace("\r\n", "").contains('\n'), "mixed line endings");
+    assert!(
+        text.ends_with("\r\n") && !text.replace("\r\n", "").contains('\n'),
+        "mixed line endings"
+    );
     assert_eq!(text.matches("POSTGRES_USER").count(), 1);
 }
 
@@ -60,7 +105,11 @@ fn keeps_a_symlink_and_fills_its_target() {
     symlink(&target, checkout.path(".env")).unwrap();
     checkout.xtask(&["setup"]).success();
     assert!(checkout.path(".env").is_symlink());
-    assert!(fs::read_to_string(target).unwrap().contains("UMAMI_APP_SECRET="));
+    assert!(
+        fs::read_to_string(target)
+            .unwrap()
+            .contains("UMAMI_APP_SECRET=")
+    );
 }
 
 #[test]
@@ -69,7 +118,14 @@ fn closes_an_env_file_that_others_could_read() {
     checkout.xtask(&["setup"]).success();
     fs::set_permissions(checkout.path(".env"), fs::Permissions::from_mode(0o644)).unwrap();
     checkout.xtask(&["setup"]).success().says("0600");
-    assert_eq!(fs::metadata(checkout.path(".env")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(checkout.path(".env"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o600
+    );
 }
 
 #[test]
@@ -85,7 +141,11 @@ fn refuses_what_cannot_be_parsed_with_its_line_and_without_its_text() {
         fs::write(checkout.path(".env"), bytes).unwrap();
         let run = checkout.xtask(&["setup"]).code(1).says(line).says(".env");
         assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
-        assert_eq!(fs::read(checkout.path(".env")).unwrap(), bytes, "the file was changed");
+        assert_eq!(
+            fs::read(checkout.path(".env")).unwrap(),
+            bytes,
+            "the file was changed"
+        );
     }
 }
 
@@ -93,6 +153,14 @@ fn refuses_what_cannot_be_parsed_with_its_line_and_without_its_text() {
 fn leaves_no_temporary_file() {
     let checkout = Checkout::new();
     checkout.xtask(&["setup"]).success();
-    let names: Vec<_> = fs::read_dir(checkout.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(!names.iter().any(|name| name.to_str().unwrap().contains("new-")), "{names:?}");
+    let names: Vec<_> = fs::read_dir(checkout.path(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.to_str().unwrap().contains("new-")),
+        "{names:?}"
+    );
 }

@@ -4,7 +4,13 @@
 use super::*;
 
 /// How a record came about, who said it, what was said, and what must be in the cause and in the remedy.
-type Record = (&'static str, Speaker, &'static str, &'static str, &'static str);
+type Record = (
+    &'static str,
+    Speaker,
+    &'static str,
+    &'static str,
+    &'static str,
+);
 
 const RECORDS: &[Record] = &[
     (
@@ -329,7 +335,10 @@ const RECORDS: &[Record] = &[
 ];
 
 fn facts(speaker: Speaker, said: &str) -> Facts {
-    let mut facts = Facts { service: "umami".to_owned(), ..Facts::default() };
+    let mut facts = Facts {
+        service: "umami".to_owned(),
+        ..Facts::default()
+    };
     *match speaker {
         Engine => &mut facts.engine,
         Service => &mut facts.log,
@@ -350,11 +359,27 @@ fn facts(speaker: Speaker, said: &str) -> Facts {
 #[test]
 fn explains_what_was_recorded() {
     for (how, speaker, said, cause, remedy) in RECORDS {
-        let explanation = explain(&facts(*speaker, said)).unwrap_or_else(|| panic!("nothing explains: {how}"));
-        assert!(explanation.cause.contains(cause), "{how}: {}", explanation.cause);
-        assert!(explanation.remedy.contains(remedy), "{how}: {}", explanation.remedy);
-        assert!(said.contains(&explanation.evidence), "{how}: {}", explanation.evidence);
-        assert!(!explanation.cause.contains('{') && !explanation.remedy.contains('{'), "{how}: {explanation:?}");
+        let explanation =
+            explain(&facts(*speaker, said)).unwrap_or_else(|| panic!("nothing explains: {how}"));
+        assert!(
+            explanation.cause.contains(cause),
+            "{how}: {}",
+            explanation.cause
+        );
+        assert!(
+            explanation.remedy.contains(remedy),
+            "{how}: {}",
+            explanation.remedy
+        );
+        assert!(
+            said.contains(&explanation.evidence),
+            "{how}: {}",
+            explanation.evidence
+        );
+        assert!(
+            !explanation.cause.contains('{') && !explanation.remedy.contains('{'),
+            "{how}: {explanation:?}"
+        );
     }
 }
 
@@ -363,14 +388,17 @@ fn has_a_record_for_every_rule() {
     for rule in RULES.iter() {
         let explained = |(_, speaker, said, ..): &Record| {
             let first = RULES.iter().find(|rule| {
-                rule.seen
-                    .iter()
-                    .flatten()
-                    .any(|(who, pattern)| who == speaker && said.lines().any(|line| find(pattern, line).is_some()))
+                rule.seen.iter().flatten().any(|(who, pattern)| {
+                    who == speaker && said.lines().any(|line| find(pattern, line).is_some())
+                })
             });
             first.is_some_and(|first| std::ptr::eq(first, rule))
         };
-        assert!(RECORDS.iter().any(explained), "no record of: {}", rule.cause);
+        assert!(
+            RECORDS.iter().any(explained),
+            "no record of: {}",
+            rule.cause
+        );
     }
 }
 
@@ -395,19 +423,30 @@ fn does_not_take_another_application_s_refusal_for_its_own() {
 
 #[test]
 fn says_in_words_what_is_not_known() {
-    let nothing_known =
-        Facts { engine: "Bind for 0.0.0.0:3001 failed: port is already allocated".to_owned(), ..Facts::default() };
+    let nothing_known = Facts {
+        engine: "Bind for 0.0.0.0:3001 failed: port is already allocated".to_owned(),
+        ..Facts::default()
+    };
     let explanation = explain(&nothing_known).unwrap();
-    assert_eq!(explanation.cause, "port 3001 of this machine was taken in the meantime by something else");
+    assert_eq!(
+        explanation.cause,
+        "port 3001 of this machine was taken in the meantime by something else"
+    );
     assert!(!explanation.remedy.contains('{'), "{}", explanation.remedy);
 }
 
 /// The rules as the README's table.
 fn render_table() -> String {
-    let in_capitals = |text: &str| fill(text, |name| Some(name.to_uppercase().into())).replace('|', "\\|");
+    let in_capitals =
+        |text: &str| fill(text, |name| Some(name.to_uppercase().into())).replace('|', "\\|");
     let row = |rule: &Rule| {
         let seen = rule.seen[0].values().next().unwrap();
-        format!("| `{}` | {} | {} |\n", in_capitals(seen).trim(), in_capitals(&rule.cause), in_capitals(&rule.remedy))
+        format!(
+            "| `{}` | {} | {} |\n",
+            in_capitals(seen).trim(),
+            in_capitals(&rule.cause),
+            in_capitals(&rule.remedy)
+        )
     };
     let rows: String = RULES.iter().map(row).collect();
     format!("| Seen | Cause | Remedy |\n|---|---|---|\n{rows}")
@@ -420,10 +459,20 @@ fn is_the_table_in_the_readme() {
     const END: &str = "<!-- /failures -->";
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/analytics/README.md");
     let readme = std::fs::read_to_string(path).unwrap();
-    let (before, rest) = readme.split_once(BEGIN).expect("README.md has no table of failures");
+    let (before, rest) = readme
+        .split_once(BEGIN)
+        .expect("README.md has no table of failures");
     let (table, after) = rest.split_once(END).unwrap();
     if std::env::var_os("README_TABLE").is_some() {
-        return std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", render_table())).unwrap();
+        return std::fs::write(
+            path,
+            format!("{before}{BEGIN}{}{END}{after}", render_table()),
+        )
+        .unwrap();
     }
-    assert_eq!(table, render_table(), "run `README_TABLE=write cargo test --package xtask is_the_table`");
+    assert_eq!(
+        table,
+        render_table(),
+        "run `README_TABLE=write cargo test --package xtask is_the_table`"
+    );
 }
