@@ -2,34 +2,35 @@
 //!
 //! This file parses, dispatches and turns an error into an exit code; nothing else may choose one.
 
-mod archive;
+mod apps;
+mod backup;
+mod checkout;
+mod checks;
 mod cli;
 mod commands;
 mod diagnosis;
 mod docker;
-mod formats;
-mod glitchtip;
-mod host;
-mod http;
-mod project;
-mod stores;
+mod env;
+mod hosts;
+mod stack;
+mod system;
 mod terminal;
-mod umami;
+mod verification;
 
 use std::process::ExitCode;
 
+use checkout::Checkout;
 use cli::{Cli, Command};
 use commands::Outcome;
 use docker::Docker;
-use host::elevation::Refused;
-use project::Project;
+use hosts::elevation::Refused;
 use terminal::say;
 
 fn main() -> ExitCode {
-    let project = Project::discover();
+    let project = Checkout::discover();
     let services = project
         .as_ref()
-        .map(Project::service_names)
+        .map(Checkout::service_names)
         .unwrap_or_default();
     let cli = Cli::parse_with_services(&services);
     let result = match &cli.command {
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli, project: &Project) -> anyhow::Result<Outcome> {
+fn run(cli: &Cli, project: &Checkout) -> anyhow::Result<Outcome> {
     let docker = || Docker::new(project, cli.verbose);
     match &cli.command {
         Command::Setup => commands::setup::run(project),

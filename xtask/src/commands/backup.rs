@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::archive::{self, Archive};
+use crate::backup::file::{self as archive, Archive};
+use crate::backup::manifest::{self as backup, Application, Database, FORMAT, Manifest};
+use crate::backup::stores::{SERVICES, Stores};
+use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::{Outcome, restore};
 use crate::docker::Docker;
-use crate::formats::backup::{self, Application, Database, FORMAT, Manifest};
-use crate::formats::render::{render_bytes, render_table, render_timestamp};
-use crate::host::draft::sync_folder;
-use crate::host::{self, Lock};
-use crate::project::Project;
-use crate::stores::{SERVICES, Stores};
+use crate::system::draft::sync_folder;
+use crate::system::{self, Lock};
+use crate::terminal::text::{render_bytes, render_table, render_timestamp};
 use crate::terminal::{self, say};
 
 /// The part with the secrets, where the user wants it.
 pub const ENV: &str = "env";
 
-pub fn run(project: &Project, docker: &Docker, options: &cli::Backup) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, docker: &Docker, options: &cli::Backup) -> anyhow::Result<Outcome> {
     let folder = match &options.output {
         Some(folder) => std::path::absolute(folder).context("finding the folder for the backup")?,
         None => project.backups(),
@@ -63,12 +63,12 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// Whatever goes wrong, no file has got its final name.
-pub fn make(project: &Project, stores: &Stores, wanted: &Wanted) -> anyhow::Result<PathBuf> {
+pub fn make(project: &Checkout, stores: &Stores, wanted: &Wanted) -> anyhow::Result<PathBuf> {
     let config = stores.config;
     let was_started = stores.ensure_running()?;
     let versions =
         APPLICATIONS.map(|(service, owner)| (service, owner, stores.start_version(owner)));
-    let draft = host::begin_draft(wanted.folder, &format!(".{}-backup-", config.name))?;
+    let draft = system::begin_draft(wanted.folder, &format!(".{}-backup-", config.name))?;
     let mut archive = Archive::write_to(draft.file().try_clone().context("writing the backup")?);
 
     // Redis first: an event that is still queued in it may be in the database too by the time that is
@@ -83,7 +83,7 @@ pub fn make(project: &Project, stores: &Stores, wanted: &Wanted) -> anyhow::Resu
     }
     stores.dump_rest(&mut archive)?;
     if wanted.with_env {
-        let text = host::read_text(&project.env_file())?.unwrap_or_default();
+        let text = system::read_text(&project.env_file())?.unwrap_or_default();
         archive.add(ENV, &mut text.as_bytes())?;
     }
     if wanted.verify {
@@ -123,7 +123,7 @@ pub fn make(project: &Project, stores: &Stores, wanted: &Wanted) -> anyhow::Resu
             },
         );
     }
-    let mut now = host::now();
+    let mut now = system::now();
     // Two in one second.
     while wanted
         .folder
@@ -159,7 +159,7 @@ pub fn make(project: &Project, stores: &Stores, wanted: &Wanted) -> anyhow::Resu
     say!(
         "{state}: {} rows, {}",
         manifest.rows(),
-        render_bytes(host::size(&path)?)
+        render_bytes(system::size(&path)?)
     );
     if !wanted.with_env {
         say!("the secrets of .env are not in it; keep a copy of .env elsewhere, or use --with-env");
@@ -216,7 +216,7 @@ fn find(folder: &Path, project: &str) -> anyhow::Result<Vec<(PathBuf, anyhow::Re
         .collect())
 }
 
-fn list(project: &Project, name: &str, folder: &Path) -> anyhow::Result<Outcome> {
+fn list(project: &Checkout, name: &str, folder: &Path) -> anyhow::Result<Outcome> {
     let found = find(folder, name)?;
     if found.is_empty() {
         say!(
@@ -240,7 +240,7 @@ fn list(project: &Project, name: &str, folder: &Path) -> anyhow::Result<Outcome>
         .to_vec(),
     ];
     for (path, manifest) in &found {
-        let size = render_bytes(host::size(path)?);
+        let size = render_bytes(system::size(path)?);
         let file = project.display(path);
         rows.push(match manifest {
             Ok(manifest) => {
@@ -282,7 +282,7 @@ fn list(project: &Project, name: &str, folder: &Path) -> anyhow::Result<Outcome>
 }
 
 /// Deletes what is older than the newest `keep` backups, except the newest verified one and what is none.
-fn remove_older(project: &Project, name: &str, folder: &Path, keep: u64) -> anyhow::Result<()> {
+fn remove_older(project: &Checkout, name: &str, folder: &Path, keep: u64) -> anyhow::Result<()> {
     let found = find(folder, name)?;
     let backups: Vec<(&PathBuf, &Manifest)> = found
         .iter()
@@ -291,7 +291,7 @@ fn remove_older(project: &Project, name: &str, folder: &Path, keep: u64) -> anyh
     let newest_verified = backups.iter().position(|(_, manifest)| manifest.verified);
     for (position, (path, _)) in backups.iter().enumerate().skip(usize::try_from(keep)?) {
         if Some(position) != newest_verified {
-            host::remove_file(path)?;
+            system::remove_file(path)?;
             say!("deleted {}", project.display(path));
         }
     }

@@ -3,13 +3,13 @@
 use anyhow::{Context, bail};
 use xshell::{Shell, cmd};
 
+use crate::checkout::Checkout;
 use crate::cli::{self, Engine};
 use crate::commands::Outcome;
 use crate::docker::Docker;
-use crate::project::Project;
 use crate::terminal::say;
 
-pub fn run(project: &Project, verbose: bool, options: &cli::Ci) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, verbose: bool, options: &cli::Ci) -> anyhow::Result<Outcome> {
     let shell = Shell::new().context("finding the current folder")?;
     shell.change_dir(project.root());
     let engine = match options.engine {

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 
+use crate::backup::stores::Stores;
+use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::backup::{self, Wanted};
 use crate::commands::{Outcome, doctor, restore};
 use crate::docker::Docker;
-use crate::formats::compose::Config;
-use crate::host::Lock;
-use crate::project::Project;
-use crate::stores::Stores;
+use crate::stack::desired::Config;
+use crate::system::Lock;
 use crate::terminal::{self, say};
 
-pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, docker: &Docker, options: &cli::Clean) -> anyhow::Result<Outcome> {
     let lock = Lock::acquire(project)?;
     docker.check_engine()?;
     let config = docker.config()?;
@@ -78,7 +78,7 @@ pub fn run(project: &Project, docker: &Docker, options: &cli::Clean) -> anyhow::
 }
 
 /// Backs up what is about to be deleted, if it is data.
-fn save(project: &Project, docker: &Docker, lock: &Lock) -> anyhow::Result<()> {
+fn save(project: &Checkout, docker: &Docker, lock: &Lock) -> anyhow::Result<()> {
     restore::finish_interrupted(project, docker, lock)?;
     let config = docker.config()?;
     let stores = Stores::find(docker, lock, &config)?;

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
+use crate::apps::connection::{self, Connection};
+use crate::apps::glitchtip::{self, GlitchTip};
+use crate::apps::umami::Umami;
+use crate::checkout::Checkout;
 use crate::cli::{self, Format};
 use crate::commands::Outcome;
 use crate::docker::Docker;
-use crate::formats::connection::{self, Connection};
-use crate::glitchtip::{self, GlitchTip};
-use crate::host;
-use crate::project::Project;
+use crate::system;
 use crate::terminal::{self, say};
-use crate::umami::Umami;
 
 /// How long a hostname may take to resolve.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-pub fn run(project: &Project, docker: &Docker, options: &cli::Connect) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, docker: &Docker, options: &cli::Connect) -> anyhow::Result<Outcome> {
     let config = docker.config()?;
     let umami = Umami {
         url: config.endpoint("umami")?,
@@ -74,7 +74,7 @@ fn choose_url(public: String, local: &str, check: impl Fn(String) -> anyhow::Res
         .rsplit_once(':')
         .map_or(host, |(name, _)| name)
         .to_owned();
-    if host::resolve([name.clone()].into_iter(), PATIENCE)
+    if system::resolve([name.clone()].into_iter(), PATIENCE)
         .concat()
         .is_empty()
     {

@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde::Serialize;
 
+use crate::checkout::Checkout;
+use crate::checks::judge::{self as doctor, Engine, Finding, Info, Level, Login};
+use crate::checks::repairs::System;
 use crate::cli;
 use crate::commands::{Outcome, hosts};
 use crate::docker::Docker;
-use crate::formats::compose::{Config, Service};
-use crate::formats::doctor::{self, Engine, Finding, Info, Level, Login};
-use crate::formats::engine::{Kind, Trouble};
-use crate::formats::env::{self, Assignment};
-use crate::formats::remedies::System;
-use crate::host::ports::{self, Port};
-use crate::host::{self, GitState};
-use crate::project::Project;
+use crate::docker::versions::{Kind, Trouble};
+use crate::env::dialect::{self as env, Assignment};
+use crate::stack::desired::{Config, Service};
+use crate::system::ports::{self, Port};
+use crate::system::{self, GitState};
 use crate::terminal::{self, say};
 
 /// All that `--json` prints.
@@ -32,7 +32,7 @@ struct Report {
     findings: Vec<Finding>,
 }
 
-pub fn run(project: &Project, verbose: bool, options: &cli::Doctor) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, verbose: bool, options: &cli::Doctor) -> anyhow::Result<Outcome> {
     let (mut findings, mut trouble) = examine(project, verbose)?;
     if options.fix && offer_fixes(project, trouble.as_ref(), verbose, options.yes)? {
         say!("looking again");
@@ -57,7 +57,7 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Doctor) -> anyhow::R
 }
 
 /// Looks at everything; what keeps the engine from being used comes back apart.
-fn examine(project: &Project, verbose: bool) -> anyhow::Result<(Vec<Finding>, Option<Trouble>)> {
+fn examine(project: &Checkout, verbose: bool) -> anyhow::Result<(Vec<Finding>, Option<Trouble>)> {
     let mut findings = check_env_file(project)?;
     findings.push(check_hosts(project));
     let docker = match Docker::new(project, verbose) {
@@ -129,13 +129,13 @@ fn examine(project: &Project, verbose: bool) -> anyhow::Result<(Vec<Finding>, Op
     Ok((findings, None))
 }
 
-fn check_engine(project: &Project, info: &Info, compose: &str) -> Finding {
+fn check_engine(project: &Checkout, info: &Info, compose: &str) -> Finding {
     let rootless = if info.is_rootless() { ", rootless" } else { "" };
     let system = format!(
         "{} on {}, {}{rootless}; Compose {compose}",
         info.server_version, info.operating_system, info.architecture
     );
-    let is_snap = host::find_on_path("docker").is_some_and(|path| path.starts_with("/snap"));
+    let is_snap = system::find_on_path("docker").is_some_and(|path| path.starts_with("/snap"));
     let home = std::env::var_os("HOME").unwrap_or_default();
     match is_snap && !project.root().starts_with(home) {
         true => Finding::stops(
@@ -184,10 +184,10 @@ fn check_images(docker: &Docker, config: &Config, info: &Info) -> anyhow::Result
 }
 
 /// Whether `.env` is there, private and out of Git, and read alike by everybody.
-fn check_env_file(project: &Project) -> anyhow::Result<Vec<Finding>> {
+fn check_env_file(project: &Checkout) -> anyhow::Result<Vec<Finding>> {
     let path = project.env_file();
     let name = project.display(&path);
-    let Some(text) = host::read_text(&path)? else {
+    let Some(text) = system::read_text(&path)? else {
         return Ok(vec![Finding::warning(
             ".env",
             format!("there is no {name} yet"),
@@ -195,7 +195,7 @@ fn check_env_file(project: &Project) -> anyhow::Result<Vec<Finding>> {
         )]);
     };
     let mut findings = Vec::new();
-    if host::is_private(&path)? {
+    if system::is_private(&path)? {
         findings.push(Finding::good(".env", "readable for you alone"));
     } else {
         findings.push(Finding::warning(
@@ -204,7 +204,7 @@ fn check_env_file(project: &Project) -> anyhow::Result<Vec<Finding>> {
             format!("`chmod 600 {name}`"),
         ));
     }
-    match host::git_state(project.root(), &path) {
+    match system::git_state(project.root(), &path) {
         Some(GitState::Committed) => {
             let remedy = format!("`git rm --cached {name}`, and change every secret in it");
             findings.push(Finding::warning(
@@ -224,7 +224,7 @@ fn check_env_file(project: &Project) -> anyhow::Result<Vec<Finding>> {
     let Ok(assignments) = env::parse(&text) else {
         return Ok(findings);
     };
-    let template = host::read_text(&project.env_template())?.unwrap_or_default();
+    let template = system::read_text(&project.env_template())?.unwrap_or_default();
     let wanted = env::parse(&template).with_context(|| project.display(&project.env_template()))?;
     let lacks = |want: &&Assignment| {
         assignments
@@ -275,7 +275,7 @@ fn check_env_file(project: &Project) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn check_hosts(project: &Project) -> Finding {
+fn check_hosts(project: &Checkout) -> Finding {
     match hosts::check(project, None, Duration::from_secs(1)) {
         Ok(check) => {
             let away = check.hostnames.iter().filter(|check| !check.leads_here());
@@ -299,12 +299,12 @@ fn check_hosts(project: &Project) -> Finding {
 
 /// Whether the passwords of `.env` open PostgreSQL.
 fn check_logins(
-    project: &Project,
+    project: &Checkout,
     docker: &Docker,
     container: &str,
 ) -> anyhow::Result<Vec<Finding>> {
-    let text = host::read_text(&project.env_file())?.unwrap_or_default();
-    let template = host::read_text(&project.env_template())?.unwrap_or_default();
+    let text = system::read_text(&project.env_file())?.unwrap_or_default();
+    let template = system::read_text(&project.env_template())?.unwrap_or_default();
     let value = |key: &str| -> anyhow::Result<String> {
         let value = env::value_of(&text, key)?;
         Ok(value.or(env::value_of(&template, key)?).unwrap_or_default())
@@ -349,17 +349,17 @@ fn check_logins(
 
 /// Offers each remedy that we can run; returns whether one was.
 fn offer_fixes(
-    project: &Project,
+    project: &Checkout,
     trouble: Option<&Trouble>,
     verbose: bool,
     yes: bool,
 ) -> anyhow::Result<bool> {
     let mut has_run = false;
     let path = project.env_file();
-    if path.exists() && !host::is_private(&path)? {
+    if path.exists() && !system::is_private(&path)? {
         let question = format!("Run `chmod 600 {}`?", project.display(&path));
         if yes || terminal::ask(&question)? {
-            host::ensure_private(&path)?;
+            system::ensure_private(&path)?;
             has_run = true;
         }
     }
@@ -382,7 +382,7 @@ pub fn fix_engine(docker: &Docker, trouble: &Trouble, yes: bool) -> anyhow::Resu
     };
     say!("{trouble}");
     for step in &steps {
-        let sudo = if step.is_elevated && !host::is_root() {
+        let sudo = if step.is_elevated && !system::is_root() {
             "sudo "
         } else {
             ""
@@ -391,7 +391,7 @@ pub fn fix_engine(docker: &Docker, trouble: &Trouble, yes: bool) -> anyhow::Resu
             return Ok(false);
         }
         say!("$ {sudo}{}", step.command);
-        host::run_step(step)?;
+        system::run_step(step)?;
     }
     if trouble.kind == Kind::NotPermitted {
         say!("the group counts from your next login on; until then: `newgrp docker`");
@@ -410,7 +410,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn system() -> System<'static> {
     static RELEASE: LazyLock<String> = LazyLock::new(|| {
-        host::read_text(Path::new("/etc/os-release"))
+        system::read_text(Path::new("/etc/os-release"))
             .ok()
             .flatten()
             .unwrap_or_default()
@@ -420,7 +420,7 @@ fn system() -> System<'static> {
         os: std::env::consts::OS,
         os_release: &RELEASE,
         has_systemd: Path::new("/run/systemd/system").is_dir(),
-        has_colima: host::is_on_path("colima"),
+        has_colima: system::is_on_path("colima"),
         user: &USER,
     }
 }
@@ -429,7 +429,7 @@ fn system() -> System<'static> {
 ///
 /// # Errors
 /// When something would stop it; all of that has been said.
-pub fn preflight(project: &Project, docker: &Docker, config: &Config) -> anyhow::Result<()> {
+pub fn preflight(project: &Checkout, docker: &Docker, config: &Config) -> anyhow::Result<()> {
     let engine = docker.everything()?;
     let mut findings = check_ours(project, &engine, config);
     findings.extend(check_ports(docker, &engine, config));
@@ -451,7 +451,7 @@ pub fn preflight(project: &Project, docker: &Docker, config: &Config) -> anyhow:
 }
 
 /// Stops a command that would touch the stack of another checkout.
-pub fn ensure_ours(project: &Project, docker: &Docker, config: &Config) -> anyhow::Result<()> {
+pub fn ensure_ours(project: &Checkout, docker: &Docker, config: &Config) -> anyhow::Result<()> {
     match docker
         .everything()?
         .other_checkout(&config.name, |folder| is_other_checkout(project, folder))
@@ -493,13 +493,13 @@ fn render(finding: &Finding) -> String {
     }
 }
 
-fn is_other_checkout(project: &Project, folder: &str) -> bool {
+fn is_other_checkout(project: &Checkout, folder: &str) -> bool {
     let theirs = Path::new(folder);
     let is_same = fs::canonicalize(theirs).ok() == fs::canonicalize(project.stack()).ok();
     !is_same && theirs.join("docker-compose.yml").is_file()
 }
 
-fn check_ours(project: &Project, engine: &Engine, config: &Config) -> Vec<Finding> {
+fn check_ours(project: &Checkout, engine: &Engine, config: &Config) -> Vec<Finding> {
     match engine.other_checkout(&config.name, |folder| is_other_checkout(project, folder)) {
         Some(finding) => vec![finding],
         None => engine.taken_names(config),
@@ -566,7 +566,7 @@ fn check_ports(docker: &Docker, engine: &Engine, config: &Config) -> Vec<Finding
 }
 
 /// The files of the checkout that containers read, none of which runs as the checkout's owner.
-fn check_mounts(project: &Project, config: &Config) -> Vec<Finding> {
+fn check_mounts(project: &Checkout, config: &Config) -> Vec<Finding> {
     let mounts = config
         .services
         .values()
@@ -575,7 +575,7 @@ fn check_mounts(project: &Project, config: &Config) -> Vec<Finding> {
     let sources: BTreeSet<&Path> = mounts.map(|mount| Path::new(&mount.source)).collect();
     let judge = |path: &Path| {
         let name = project.display(path);
-        match host::is_readable_for_all(path) {
+        match system::is_readable_for_all(path) {
             Some(true) => None,
             Some(false) => Some(Finding::stops(
                 "files",
@@ -596,8 +596,8 @@ fn check_mounts(project: &Project, config: &Config) -> Vec<Finding> {
         .collect()
 }
 
-fn check_values(project: &Project, config: &Config) -> anyhow::Result<Vec<Finding>> {
-    let template = host::read_text(&project.env_template())?.unwrap_or_default();
+fn check_values(project: &Checkout, config: &Config) -> anyhow::Result<Vec<Finding>> {
+    let template = system::read_text(&project.env_template())?.unwrap_or_default();
     let known = env::template_variables(&template)
         .with_context(|| project.display(&project.env_template()))?;
     let port = config

@@ -1,12 +1,12 @@
 //! `down`: stops and removes the containers and the network. Never touches a volume.
 
+use crate::checkout::Checkout;
 use crate::commands::{Outcome, doctor};
 use crate::docker::Docker;
-use crate::host::Lock;
-use crate::project::Project;
+use crate::system::Lock;
 use crate::terminal::say;
 
-pub fn run(project: &Project, docker: &Docker) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, docker: &Docker) -> anyhow::Result<Outcome> {
     let lock = Lock::acquire(project)?;
     docker.check_engine()?;
     let config = docker.config()?;

@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
+use crate::checkout::Checkout;
 use crate::cli::{Hosts, HostsAsRoot};
 use crate::commands::Outcome;
-use crate::formats::env as env_file;
-use crate::formats::hosts::{self, Hostname, Mapping, Plan, Refusal};
-use crate::formats::platform::Platform;
-use crate::host::hosts_file::{self, Change};
-use crate::host::{self, elevation};
-use crate::project::Project;
+use crate::env::dialect as env_file;
+use crate::hosts::edit::{self as hosts, Hostname, Mapping, Plan, Refusal};
+use crate::hosts::elevation;
+use crate::hosts::file::{self as hosts_file, Change};
+use crate::hosts::platform::Platform;
+use crate::system;
 use crate::terminal::{self, say};
 
-pub fn run(project: &Project, options: &Hosts) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, options: &Hosts) -> anyhow::Result<Outcome> {
     if options.print {
         terminal::print(&hosts::render_block(&hostnames(project)?))?;
         return Ok(Outcome::Done);
@@ -68,7 +69,7 @@ pub fn run(project: &Project, options: &Hosts) -> anyhow::Result<Outcome> {
         say!("nothing was changed");
         return Ok(Outcome::NotDone);
     }
-    let copies = host::state_folder()?.join("hosts");
+    let copies = system::state_folder()?.join("hosts");
     match hosts_file::change(&target, Some((&before, &edit)), plan, Some(&copies))? {
         Change::NotPermitted => {
             hosts_file::keep_copy(&target, &before, &copies)?;
@@ -154,14 +155,14 @@ pub struct HostnameCheck {
 ///
 /// # Errors
 /// When the env file has no hostnames, or the hosts file cannot be read or has half a block.
-pub fn check(project: &Project, file: Option<&Path>, patience: Duration) -> anyhow::Result<Check> {
+pub fn check(project: &Checkout, file: Option<&Path>, patience: Duration) -> anyhow::Result<Check> {
     let path = file.map_or_else(system_file, Path::to_path_buf);
     let names = hostnames(project)?;
     let text = fs::read(hosts_file::resolve(&path)?)
         .with_context(|| format!("reading {}", path.display()))?;
     let mappings = hosts::mappings(&text, &names).with_context(|| path.display().to_string())?;
     let answers = if file.is_none() && platform_of(&path) != Platform::Wsl {
-        host::resolve(names.iter().map(Hostname::to_string), patience)
+        system::resolve(names.iter().map(Hostname::to_string), patience)
             .into_iter()
             .map(Some)
             .collect()
@@ -187,7 +188,7 @@ pub fn check(project: &Project, file: Option<&Path>, patience: Duration) -> anyh
 }
 
 /// Says that the hostnames do not lead here, if so. A slow resolver must not keep anyone waiting.
-pub fn mention(project: &Project) {
+pub fn mention(project: &Checkout) {
     if !check(project, None, Duration::from_millis(300)).is_ok_and(|check| check.leads_here()) {
         say!("the hostnames in .env do not lead here yet; `cargo xtask hosts` makes them");
     }
@@ -278,13 +279,13 @@ fn join(names: &[Hostname]) -> String {
 }
 
 /// The hostnames of `.env`, or of its template while there is none.
-fn hostnames(project: &Project) -> anyhow::Result<Vec<Hostname>> {
+fn hostnames(project: &Checkout) -> anyhow::Result<Vec<Hostname>> {
     let mut path = project.env_file();
-    let text = match host::read_text(&path)? {
+    let text = match system::read_text(&path)? {
         Some(text) => text,
         None => {
             path = project.env_template();
-            host::read_text(&path)?
+            system::read_text(&path)?
                 .with_context(|| format!("there is no {}", project.display(&path)))?
         }
     };
@@ -310,9 +311,9 @@ fn hostnames(project: &Project) -> anyhow::Result<Vec<Hostname>> {
 }
 
 fn system_file() -> PathBuf {
-    let file = host::platform().hosts_file(env::var("SystemRoot").ok().as_deref());
+    let file = system::platform().hosts_file(env::var("SystemRoot").ok().as_deref());
     // WSL without Windows' drives has Linux' own.
-    if host::platform() == Platform::Wsl && !file.exists() {
+    if system::platform() == Platform::Wsl && !file.exists() {
         PathBuf::from("/etc/hosts")
     } else {
         file
@@ -321,7 +322,7 @@ fn system_file() -> PathBuf {
 
 /// Whose rules hold for a file: in WSL there are Windows' files and Linux' own.
 fn platform_of(path: &Path) -> Platform {
-    match host::platform() {
+    match system::platform() {
         Platform::Wsl if !path.starts_with("/mnt") => Platform::Unix,
         platform => platform,
     }

@@ -5,7 +5,7 @@ use anyhow::bail;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::docker::Docker;
-use crate::host;
+use crate::system;
 use crate::terminal::say;
 
 pub fn run(docker: &Docker, options: &cli::Logs) -> anyhow::Result<Outcome> {
@@ -27,9 +27,9 @@ pub fn run(docker: &Docker, options: &cli::Logs) -> anyhow::Result<Outcome> {
     if let Some(since) = &options.since {
         cmd = cmd.args(["--since", since]);
     }
-    let interrupted = host::catch_interrupt()?;
+    let interrupted = system::catch_interrupt()?;
     let status = docker.stream(cmd.args(&options.services))?;
-    if !status.success() && !host::is_interrupted(&interrupted) {
+    if !status.success() && !system::is_interrupted(&interrupted) {
         bail!("`docker compose logs` ended with {status}; its own message is above");
     }
     Ok(Outcome::Done)

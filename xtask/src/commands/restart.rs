@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::up::{self, Stack};
 use crate::commands::{Outcome, doctor, setup};
 use crate::docker::Docker;
-use crate::formats::compose::Config;
-use crate::host::Lock;
-use crate::project::Project;
+use crate::stack::desired::Config;
+use crate::system::Lock;
 
-pub fn run(project: &Project, verbose: bool, options: &cli::Restart) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, verbose: bool, options: &cli::Restart) -> anyhow::Result<Outcome> {
     let lock = Lock::acquire(project)?;
     setup::ensure_env_file(project)?;
     let docker = Docker::new(project, verbose)?;

@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::archive::{self, Archive};
+use crate::backup::file::{self as archive, Archive};
+use crate::backup::manifest::{Manifest, parse_known, refusal};
+use crate::backup::stores::Stores;
+use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::backup::{self, APPLICATIONS, Wanted};
 use crate::commands::up::{self, Stack};
 use crate::commands::{Outcome, rotate, setup, verify};
 use crate::docker::Docker;
-use crate::formats::backup::{Manifest, parse_known, refusal};
-use crate::formats::engine::Version;
-use crate::host::{self, Lock};
-use crate::project::Project;
-use crate::stores::Stores;
+use crate::docker::versions::Version;
+use crate::system::{self, Lock};
 use crate::terminal::{self, say};
 
-pub fn run(project: &Project, verbose: bool, options: &cli::Restore) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, verbose: bool, options: &cli::Restore) -> anyhow::Result<Outcome> {
     let lock = Lock::acquire(project)?;
     let path = std::path::absolute(&options.file).context("finding the backup")?;
     let (mut archive, manifest) = archive::open_checked(&path)
@@ -78,17 +78,17 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Restore) -> anyhow::
 }
 
 /// Where there is no `.env`, that of the backup is better than new secrets.
-fn ensure_env_file(project: &Project, archive: &mut Archive) -> anyhow::Result<()> {
+fn ensure_env_file(project: &Checkout, archive: &mut Archive) -> anyhow::Result<()> {
     let path = project.env_file();
     if archive.parts.contains_key(backup::ENV) {
-        if host::read_text(&path)?.is_none() {
+        if system::read_text(&path)?.is_none() {
             let mut text = Vec::new();
             archive.send(
                 backup::ENV,
                 &mut text,
                 &mut terminal::Meter::new(backup::ENV),
             )?;
-            host::replace_private_file(
+            system::replace_private_file(
                 &path,
                 &String::from_utf8(text).context("reading .env from the backup")?,
             )?;
@@ -138,7 +138,7 @@ fn check_versions(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()> {
 
 /// Saves what is there, restores beside it, counts, and only then replaces.
 pub fn replace(
-    project: &Project,
+    project: &Checkout,
     stores: &Stores,
     archive: &mut Archive,
     manifest: &Manifest,
@@ -156,23 +156,23 @@ pub fn replace(
     }
     stores.ensure_running()?;
     let journal = journal(project);
-    host::ensure_private_folder(&project.backups())?;
-    host::replace_private_file(&journal, &format!("{}\n", manifest.name))?;
+    system::ensure_private_folder(&project.backups())?;
+    system::replace_private_file(&journal, &format!("{}\n", manifest.name))?;
     let found = stores.stage(archive)?;
     backup::check(&manifest.databases, &found).context("what came back is not what was saved")?;
     stores.stop(&["redis"])?;
     stores.swap()?;
     stores.settle()?;
-    host::remove_file(&journal)
+    system::remove_file(&journal)
 }
 
 /// While this file is there, a restore has begun and has not come to its end.
-fn journal(project: &Project) -> PathBuf {
+fn journal(project: &Checkout) -> PathBuf {
     project.backups().join(".restoring")
 }
 
 /// Brings a restore that was killed to its end: forwards once the databases were swapped, else back.
-pub fn finish_interrupted(project: &Project, docker: &Docker, lock: &Lock) -> anyhow::Result<()> {
+pub fn finish_interrupted(project: &Checkout, docker: &Docker, lock: &Lock) -> anyhow::Result<()> {
     let journal = journal(project);
     if !journal.exists() {
         return Ok(());
@@ -184,7 +184,7 @@ pub fn finish_interrupted(project: &Project, docker: &Docker, lock: &Lock) -> an
     stores.ensure_running()?;
     stores.stop(&["redis"])?;
     say!("the interrupted restore: {}", stores.settle()?);
-    host::remove_file(&journal)
+    system::remove_file(&journal)
 }
 
 /// Starts everything and waits for it.

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::up::{self, Stack};
 use crate::commands::{Outcome, restore, setup, verify};
 use crate::docker::Docker;
-use crate::formats::env;
-use crate::host::{self, Lock};
-use crate::project::Project;
+use crate::env::dialect as env;
+use crate::system::{self, Lock};
 use crate::terminal::say;
 
-const ROTATE_UMAMI: &str = include_str!("../../scripts/rotate-umami.sql");
-const ROTATE_GLITCHTIP: &str = include_str!("../../scripts/rotate-glitchtip.py");
+const ROTATE_UMAMI: &str = include_str!("../backup/scripts/rotate-umami.sql");
+const ROTATE_GLITCHTIP: &str = include_str!("../backup/scripts/rotate-glitchtip.py");
 
 /// What a new value ends, beside the old value.
 const ENDS: [(&str, &str); 4] = [
@@ -35,7 +35,7 @@ const ENDS: [(&str, &str); 4] = [
     ("GLITCHTIP_API_TOKEN", "whatever else uses that token"),
 ];
 
-pub fn run(project: &Project, verbose: bool, options: &cli::Rotate) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, verbose: bool, options: &cli::Rotate) -> anyhow::Result<Outcome> {
     let lock = Lock::acquire(project)?;
     setup::ensure_env_file(project)?;
     let timeout = options.wait.timeout;
@@ -43,9 +43,9 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Rotate) -> anyhow::R
     finish_interrupted(project, verbose, &lock, timeout)?;
 
     let path = project.env_file();
-    let template = host::read_text(&project.env_template())?.unwrap_or_default();
-    let before = host::read_text(&path)?.unwrap_or_default();
-    let rotated = env::rotate(&template, &before, &options.keys, host::generate_secret)
+    let template = system::read_text(&project.env_template())?.unwrap_or_default();
+    let before = system::read_text(&path)?.unwrap_or_default();
+    let rotated = env::rotate(&template, &before, &options.keys, system::generate_secret)
         .map_err(anyhow::Error::msg)?;
     Docker::new(project, verbose)?.check_engine()?;
 
@@ -55,8 +55,8 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Rotate) -> anyhow::R
             None => say!("a new {key}"),
         }
     }
-    host::replace_private_file(&previous(project), &before)?;
-    host::replace_private_file(&path, &rotated.text)?;
+    system::replace_private_file(&previous(project), &before)?;
+    system::replace_private_file(&path, &rotated.text)?;
     apply(project, verbose, &lock, timeout)?;
     say!(
         "{} new secrets are in use; the old ones are gone",
@@ -66,18 +66,18 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Rotate) -> anyhow::R
 }
 
 /// The old `.env`, from before the new one is written until it has been seen to work.
-fn previous(project: &Project) -> PathBuf {
+fn previous(project: &Checkout) -> PathBuf {
     project.stack().join(".env.previous")
 }
 
 /// Brings a rotation that was killed to its end: forwards, to what `.env` says.
 pub fn finish_interrupted(
-    project: &Project,
+    project: &Checkout,
     verbose: bool,
     lock: &Lock,
     timeout: u64,
 ) -> anyhow::Result<()> {
-    if host::read_text(&previous(project))?.is_none() {
+    if system::read_text(&previous(project))?.is_none() {
         return Ok(());
     }
     say!("new secrets were made and not yet seen to work; going on with them");
@@ -85,7 +85,7 @@ pub fn finish_interrupted(
 }
 
 /// Takes the secrets of `.env` into use, wherever they differ from the previous ones.
-fn apply(project: &Project, verbose: bool, lock: &Lock, timeout: u64) -> anyhow::Result<()> {
+fn apply(project: &Checkout, verbose: bool, lock: &Lock, timeout: u64) -> anyhow::Result<()> {
     let aside = previous(project);
     let kept = || {
         format!(
@@ -93,7 +93,7 @@ fn apply(project: &Project, verbose: bool, lock: &Lock, timeout: u64) -> anyhow:
             project.display(&aside)
         )
     };
-    let before = env::parse(&host::read_text(&aside)?.unwrap_or_default()).with_context(kept)?;
+    let before = env::parse(&system::read_text(&aside)?.unwrap_or_default()).with_context(kept)?;
     let after = project.env_assignments()?;
     let value = |assignments: &[env::Assignment], key: &str| {
         assignments
@@ -125,7 +125,7 @@ fn apply(project: &Project, verbose: bool, lock: &Lock, timeout: u64) -> anyhow:
     if verify::check(project, &docker, false)? == Outcome::NotDone {
         bail!(kept());
     }
-    host::remove_file(&aside)
+    system::remove_file(&aside)
 }
 
 /// The passwords that are in the applications and not in the database server.

@@ -2,13 +2,13 @@
 
 use anyhow::Context;
 
+use crate::checkout::Checkout;
 use crate::commands::Outcome;
-use crate::formats::env;
-use crate::host::{self, Lock};
-use crate::project::Project;
+use crate::env::dialect as env;
+use crate::system::{self, Lock};
 use crate::terminal::say;
 
-pub fn run(project: &Project) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout) -> anyhow::Result<Outcome> {
     // What a killed run left behind may be removed when no other runs.
     let _lock = Lock::acquire(project)?;
     if !ensure_env_file(project)? {
@@ -25,22 +25,22 @@ pub fn run(project: &Project) -> anyhow::Result<Outcome> {
 ///
 /// # Errors
 /// When the template or the file cannot be read or parsed; nothing is changed then.
-pub fn ensure_env_file(project: &Project) -> anyhow::Result<bool> {
+pub fn ensure_env_file(project: &Checkout) -> anyhow::Result<bool> {
     let template_path = project.env_template();
     let path = project.env_file();
-    let template = host::read_text(&template_path)?.with_context(|| {
+    let template = system::read_text(&template_path)?.with_context(|| {
         format!(
             "{} is missing; restore it with `git checkout`",
             template_path.display()
         )
     })?;
-    let existing = host::read_text(&path)?;
-    host::remove_unfinished(&project.stack());
+    let existing = system::read_text(&path)?;
+    system::remove_unfinished(&project.stack());
 
     let completed = env::complete(
         &template,
         existing.as_deref().unwrap_or_default(),
-        host::generate_secret,
+        system::generate_secret,
     )
     .with_context(|| {
         format!(
@@ -49,7 +49,7 @@ pub fn ensure_env_file(project: &Project) -> anyhow::Result<bool> {
         )
     })?;
     if existing.as_ref() == Some(&completed.text) {
-        let was_open = host::ensure_private(&path)?;
+        let was_open = system::ensure_private(&path)?;
         if was_open {
             say!(
                 "{} was readable for others; its mode is 0600 now",
@@ -61,9 +61,9 @@ pub fn ensure_env_file(project: &Project) -> anyhow::Result<bool> {
     // The template itself, where there is nothing to keep: its headings and order are worth having.
     let completed = match existing {
         Some(_) => completed,
-        None => env::complete(&template, &template, host::generate_secret)?,
+        None => env::complete(&template, &template, system::generate_secret)?,
     };
-    host::replace_private_file(&path, &completed.text)?;
+    system::replace_private_file(&path, &completed.text)?;
 
     let name = project.display(&path);
     match existing {

@@ -7,11 +7,11 @@ use serde::Serialize;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::docker::Docker;
-use crate::formats::compose::Config;
-use crate::formats::containers::{self, Container, Progress};
-use crate::formats::render::{parse_timestamp, render_bytes, render_duration, render_table};
-use crate::host;
+use crate::docker::inspect::{self as containers, Container, Progress};
+use crate::stack::desired::Config;
+use crate::system;
 use crate::terminal;
+use crate::terminal::text::{parse_timestamp, render_bytes, render_duration, render_table};
 
 /// All that `--json` prints.
 #[derive(Serialize)]
@@ -49,7 +49,7 @@ pub fn run(docker: &Docker, options: &cli::Status) -> anyhow::Result<Outcome> {
     let config = Config::parse(&config.finish()?)?;
     let containers = docker.containers(&config.name)?;
     let memory = memory(docker, &containers)?;
-    let report = report(&config, &containers, &memory, host::now());
+    let report = report(&config, &containers, &memory, system::now());
     if options.json {
         terminal::print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {

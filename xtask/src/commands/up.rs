@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::{Outcome, doctor, hosts, restore, rotate, setup, upgrade};
 use crate::diagnosis;
+use crate::docker::inspect::{Container, Progress, Reason};
+use crate::docker::versions::Trouble;
 use crate::docker::{Change, Docker, REFUSED_CONFIG};
-use crate::formats::compose::{self, Config};
-use crate::formats::containers::{Container, Progress, Reason};
-use crate::formats::engine::Trouble;
-use crate::formats::render::render_table;
-use crate::host::{self, Lock};
-use crate::project::Project;
+use crate::stack::desired::{self as compose, Config};
+use crate::system::{self, Lock};
+use crate::terminal::text::render_table;
 use crate::terminal::{self, LiveLines, say};
 
-pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, verbose: bool, options: &cli::Up) -> anyhow::Result<Outcome> {
     let lock = Lock::acquire(project)?;
     let had_env_file = project.env_file().exists();
     setup::ensure_env_file(project)?;
@@ -58,7 +58,7 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Up) -> anyhow::Resul
     finish(project, &stack.config)
 }
 
-fn finish(project: &Project, config: &Config) -> anyhow::Result<Outcome> {
+fn finish(project: &Checkout, config: &Config) -> anyhow::Result<Outcome> {
     print_endpoints(config)?;
     hosts::mention(project);
     say!(
@@ -192,7 +192,7 @@ impl Stack {
         timeout: Duration,
     ) -> anyhow::Result<()> {
         let begin = Instant::now();
-        let interrupted = host::catch_interrupt()?;
+        let interrupted = system::catch_interrupt()?;
         let is_misplaced = |(name, container): &(&String, &Container)| {
             awaited.contains(*name) && self.config.has_other_volume(name, container)
         };
@@ -242,7 +242,7 @@ impl Stack {
                     names(&failed)
                 );
             }
-            if host::is_interrupted(&interrupted) {
+            if system::is_interrupted(&interrupted) {
                 bail!(
                     "interrupted; the containers stay as they are: `cargo xtask up` goes on, `cargo xtask down` stops them"
                 );

@@ -7,19 +7,19 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::archive;
+use crate::backup::file as archive;
+use crate::backup::manifest::parse_known;
+use crate::backup::stores::Stores;
+use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::backup::{self, Wanted};
 use crate::commands::restore::{replace, start};
 use crate::commands::up::Stack;
 use crate::commands::{Outcome, restore, rotate, setup, verify};
 use crate::docker::Docker;
-use crate::formats::backup::parse_known;
-use crate::formats::render::render_table;
-use crate::host::{self, Lock};
-use crate::project::Project;
-use crate::stores::Stores;
+use crate::system::{self, Lock};
 use crate::terminal::say;
+use crate::terminal::text::render_table;
 
 /// Image ids, by the name under which the compose file asks for them.
 type Images = BTreeMap<String, String>;
@@ -35,7 +35,7 @@ struct Journal {
     schema: String,
 }
 
-pub fn run(project: &Project, verbose: bool, options: &cli::Upgrade) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, verbose: bool, options: &cli::Upgrade) -> anyhow::Result<Outcome> {
     let lock = Lock::acquire(project)?;
     setup::ensure_env_file(project)?;
     let docker = Docker::new(project, verbose)?;
@@ -101,24 +101,24 @@ pub fn run(project: &Project, verbose: bool, options: &cli::Upgrade) -> anyhow::
         backup,
         schema,
     };
-    host::replace_private_file(&path(project), &serde_json::to_string_pretty(&journal)?)?;
+    system::replace_private_file(&path(project), &serde_json::to_string_pretty(&journal)?)?;
     take(project, &docker, &lock, &journal, timeout)?;
     say!("the newer images are in use");
     Ok(Outcome::Done)
 }
 
-fn path(project: &Project) -> PathBuf {
+fn path(project: &Checkout) -> PathBuf {
     project.backups().join(".upgrading")
 }
 
 /// Brings an upgrade that was killed to its end: forwards, and back if that does not work.
 pub fn finish_interrupted(
-    project: &Project,
+    project: &Checkout,
     docker: &Docker,
     lock: &Lock,
     timeout: u64,
 ) -> anyhow::Result<()> {
-    let Some(text) = host::read_text(&path(project))? else {
+    let Some(text) = system::read_text(&path(project))? else {
         return Ok(());
     };
     let journal: Journal = serde_json::from_str(&text).context("reading how far an upgrade was")?;
@@ -131,7 +131,7 @@ pub fn finish_interrupted(
 /// # Errors
 /// When the new ones do not work; the old ones do then.
 fn take(
-    project: &Project,
+    project: &Checkout,
     docker: &Docker,
     lock: &Lock,
     journal: &Journal,
@@ -140,7 +140,7 @@ fn take(
     tag(docker, &journal.new)?;
     let works = start(docker, lock, timeout).and_then(|()| verify::check(project, docker, false));
     let error = match works {
-        Ok(Outcome::Done) => return host::remove_file(&path(project)),
+        Ok(Outcome::Done) => return system::remove_file(&path(project)),
         Ok(Outcome::NotDone) => anyhow::Error::msg("events do not arrive any more"),
         Err(error) => error,
     };
@@ -174,7 +174,7 @@ fn take(
         replace(project, &stores, &mut archive, &manifest, false).with_context(kept)?;
     }
     start(docker, lock, timeout).with_context(kept)?;
-    host::remove_file(&path(project))?;
+    system::remove_file(&path(project))?;
     Err(error.context(
         "the upgrade was taken back, and the stack runs as before; why it failed is said above",
     ))

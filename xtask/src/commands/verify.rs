@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 
+use crate::apps::glitchtip::{self, GlitchTip, Login};
+use crate::apps::umami::{self, Event, Umami};
+use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::diagnosis;
+use crate::docker::inspect::Container;
 use crate::docker::{self, Docker, Running};
-use crate::formats::compose::Config;
-use crate::formats::containers::Container;
-use crate::formats::env::Secret;
-use crate::formats::verification::{Report, Step, StepResult, explain_stuck};
-use crate::glitchtip::{self, GlitchTip, Login};
-use crate::host::{self, Lock};
-use crate::project::Project;
+use crate::env::dialect::Secret;
+use crate::stack::desired::Config;
+use crate::system::{self, Lock};
 use crate::terminal;
-use crate::umami::{self, Event, Umami};
+use crate::verification::report::{Report, Step, StepResult, explain_stuck};
 
 /// How long an accepted error may take to appear; a healthy worker needs 2 to 5 s (5.2).
 const WORKER_PATIENCE: Duration = Duration::from_secs(10);
@@ -38,14 +38,14 @@ const REDIS_SCRIPT: &str = "redis.call('set', 'xtask:verify', '1', 'ex', 10) \
 /// Proves that a database takes writes, and leaves nothing.
 const WRITE: &str = "begin; create table xtask_verify (); rollback";
 
-pub fn run(project: &Project, docker: &Docker, options: &cli::Verify) -> anyhow::Result<Outcome> {
+pub fn run(project: &Checkout, docker: &Docker, options: &cli::Verify) -> anyhow::Result<Outcome> {
     // Two at once would remove each other's events.
     let _lock = Lock::acquire(project)?;
     check(project, docker, options.json)
 }
 
 /// The same for a command that has the lock already.
-pub fn check(project: &Project, docker: &Docker, json: bool) -> anyhow::Result<Outcome> {
+pub fn check(project: &Checkout, docker: &Docker, json: bool) -> anyhow::Result<Outcome> {
     let begin = Instant::now();
     let config = docker.start_config()?;
     docker.check_engine()?;
@@ -133,7 +133,7 @@ struct Settings {
 }
 
 impl Settings {
-    fn read(project: &Project) -> anyhow::Result<Settings> {
+    fn read(project: &Checkout) -> anyhow::Result<Settings> {
         Ok(Settings {
             umami_password: project.setting("UMAMI_ADMIN_PASSWORD")?,
             website_id: project.setting("UMAMI_WEBSITE_ID")?,
@@ -327,7 +327,7 @@ fn verify_umami(umami: &Umami, settings: &Settings) -> Walk {
             };
             umami.send(&event)?;
             // An hour each way for clocks that differ, as those of virtual machines do.
-            let now = host::now() * 1000;
+            let now = system::now() * 1000;
             let is_shown = || {
                 Ok(umami
                     .events(&token, now - 3_600_000, now + 3_600_000)?
@@ -422,7 +422,7 @@ fn seconds_since(begin: Instant) -> f64 {
 
 /// 32 hexadecimal digits, as an event id has them.
 fn new_marker() -> String {
-    host::generate_secret(Secret::Uuid).replace('-', "")
+    system::generate_secret(Secret::Uuid).replace('-', "")
 }
 
 /// Asks until the answer is yes, at least once.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::formats::compose::{Config, Service};
-use crate::formats::env::Assignment;
-use crate::formats::render::render_bytes;
+use crate::env::dialect::Assignment;
+use crate::stack::desired::{Config, Service};
+use crate::terminal::text::render_bytes;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -509,7 +509,7 @@ pub fn check_values(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::env;
+    use crate::env::dialect as env;
 
     #[track_caller]
     fn check(text: &str, level: Level, words: &str) {

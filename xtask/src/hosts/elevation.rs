@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::bail;
 
-use crate::formats::platform::{Platform, render_command};
+use crate::hosts::platform::{Platform, render_command};
 use crate::terminal::{self, say};
 
 /// What an elevated command of ours prints first: from then on its failures are its own.
@@ -39,7 +39,7 @@ pub fn run(command: &[String], platform: Platform) -> anyhow::Result<()> {
     let words = platform.elevated(command, terminal::is_interactive(), distribution.as_deref());
     say!("this needs more rights; running {}", render_command(&words));
     // Ctrl-C at its question is for sudo, which has the terminal to put right.
-    let _interrupted = super::catch_interrupt()?;
+    let _interrupted = crate::system::catch_interrupt()?;
     // Not `cmd!`: sudo asks on our terminal.
     let output = Command::new(&words[0])
         .args(&words[1..])

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use crate::formats::hosts::{Edit, Plan, Refusal};
-use crate::formats::render;
-use crate::host::draft::{self, Draft};
+use crate::hosts::edit::{Edit, Plan, Refusal};
+use crate::system::draft::{self, Draft};
 use crate::terminal::say;
+use crate::terminal::text;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 const COPIES_KEPT: usize = 5;
@@ -264,7 +264,7 @@ pub fn keep_copy(target: &Path, before: &[u8], copies: &Path) -> anyhow::Result<
     let time = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
-    let path = folder.join(render::render_file_timestamp(time));
+    let path = folder.join(text::render_file_timestamp(time));
     let written = File::create_new(&path).and_then(|mut file| {
         file.write_all(before)?;
         file.set_permissions(fs::metadata(target)?.permissions())

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use hmac_sha256::Hash;
 
-use crate::formats::backup::{self, BLOCK, END, MANIFEST, Manifest, Part, SUMS};
+use crate::backup::manifest::{self as backup, BLOCK, END, MANIFEST, Manifest, Part, SUMS};
 use crate::terminal::Meter;
 
 /// Parts one after another in a file.

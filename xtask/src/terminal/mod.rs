@@ -1,12 +1,14 @@
 //! What the user sees: results on stdout, everything else on stderr. Never a secret.
 
+pub mod text;
+
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::builder::styling::{AnsiColor, Reset, Style};
 
-use crate::formats::render::render_bytes;
+use crate::terminal::text::render_bytes;
 
 pub const RED: Style = AnsiColor::Red.on_default().bold();
 pub const GREEN: Style = AnsiColor::Green.on_default();

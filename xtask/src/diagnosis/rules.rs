@@ -57,7 +57,7 @@ pub const OUT_OF_MEMORY: &str = "OOMKilled: true";
 
 /// The first that matches explains: what is more specific stands further up.
 pub static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    serde_yaml::from_str(include_str!("../../failures.yml")).expect("the tests read it")
+    serde_yaml::from_str(include_str!("failures.yml")).expect("the tests read it")
 });
 
 /// The first rule that knows the failure.

@@ -1,8 +1,7 @@
 //! The only module that changes this machine: files in the checkout, randomness, ports.
 
 pub mod draft;
-pub mod elevation;
-pub mod hosts_file;
+
 pub mod ports;
 
 use std::env;
@@ -21,11 +20,11 @@ use rand::distr::{Alphanumeric, SampleString};
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
-use crate::formats::env::Secret;
-use crate::formats::platform::Platform;
-use crate::formats::remedies::Step;
-use crate::host::draft::Draft;
-use crate::project::Project;
+use crate::checkout::Checkout;
+use crate::checks::repairs::Step;
+use crate::env::dialect::Secret;
+use crate::hosts::platform::Platform;
+use crate::system::draft::Draft;
 use crate::terminal::{self, say};
 
 /// Reads a text file; a missing one is `None`.
@@ -160,7 +159,7 @@ impl Lock {
     ///
     /// The locked file is one that nobody reads while the stack is worked: so there is nothing to clean
     /// up, and it works in a checkout that cannot be written to.
-    pub fn acquire(project: &Project) -> anyhow::Result<Lock> {
+    pub fn acquire(project: &Checkout) -> anyhow::Result<Lock> {
         let path = project.stack().join(".gitignore");
         let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
         match file.try_lock() {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use serde::Deserialize;
 
-use crate::formats::containers::Container;
+use crate::docker::inspect::Container;
 
 #[derive(Debug, Deserialize)]
 pub struct Config {

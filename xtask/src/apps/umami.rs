@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::http;
+use crate::apps::http;
 
 /// The website that holds the events of `verify`; `umami-accounts.sql` makes it.
 pub const VERIFICATION_SITE: &str = "ca5cade0-7e57-4e57-8e57-ca5cade07e57";
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_accounts_script_makes_the_website_that_verify_uses() {
-        let script = include_str!("../../deploy/analytics/umami-accounts.sql");
+        let script = include_str!("../../../deploy/analytics/umami-accounts.sql");
         assert!(script.contains(&format!("'{VERIFICATION_SITE}'")));
     }
 }

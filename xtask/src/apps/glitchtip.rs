@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::http::{self, Method};
+use crate::apps::http::{self, Method};
 
 /// The project that holds the errors of `verify`; `glitchtip-accounts.py` makes it.
 pub const VERIFICATION_PROJECT: &str = "xtask-verify";
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_accounts_script_makes_the_project_that_verify_uses() {
-        let script = include_str!("../../deploy/analytics/glitchtip-accounts.py");
+        let script = include_str!("../../../deploy/analytics/glitchtip-accounts.py");
         assert!(script.contains(&format!("VERIFY_PROJECT = \"{VERIFICATION_PROJECT}\"")));
     }
 }

@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::formats::env::{self, Assignment};
-use crate::host;
+use crate::env::dialect::{self as env, Assignment};
+use crate::system;
 
 const COMPOSE_FILE: &str = "docker-compose.yml";
 
 /// A checkout of this repository; every path in it is absolute.
-pub struct Project {
+pub struct Checkout {
     root: PathBuf,
 }
 
-impl Project {
+impl Checkout {
     /// Finds the checkout: the one whose `xtask` Cargo runs (Cargo sets `CARGO_MANIFEST_DIR` when it
     /// runs a binary), else the one around the current folder.
-    pub fn discover() -> anyhow::Result<Project> {
+    pub fn discover() -> anyhow::Result<Checkout> {
         let from_cargo = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
         let start = match from_cargo {
             Some(folder) => folder,
@@ -33,7 +33,7 @@ impl Project {
                     start.display()
                 )
             })?;
-        Ok(Project {
+        Ok(Checkout {
             root: root.to_path_buf(),
         })
     }
@@ -70,7 +70,7 @@ impl Project {
         }
         let names: BTreeSet<String> = [COMPOSE_FILE, "docker-compose.override.yml"]
             .iter()
-            .filter_map(|name| host::read_text(&self.stack().join(name)).ok().flatten())
+            .filter_map(|name| system::read_text(&self.stack().join(name)).ok().flatten())
             .filter_map(|text| serde_yaml::from_str::<File>(&text).ok())
             .flat_map(|file| file.services.into_keys())
             .collect();
@@ -83,7 +83,7 @@ impl Project {
     /// With the line that cannot be parsed, never with what it says.
     pub fn env_assignments(&self) -> anyhow::Result<Vec<Assignment>> {
         let path = self.env_file();
-        let text = host::read_text(&path)?.unwrap_or_default();
+        let text = system::read_text(&path)?.unwrap_or_default();
         env::parse(&text).with_context(|| {
             format!(
                 "{} cannot be read; mend that line and repeat",
@@ -98,12 +98,12 @@ impl Project {
     /// When `.env` cannot be read, and for a placeholder that nobody replaced.
     pub fn setting(&self, key: &str) -> anyhow::Result<String> {
         let path = self.env_file();
-        let text = host::read_text(&path)?.unwrap_or_default();
+        let text = system::read_text(&path)?.unwrap_or_default();
         let value = env::value_of(&text, key).with_context(|| self.display(&path))?;
         let value = match value.filter(|value| !value.is_empty()) {
             Some(value) => value,
             None => {
-                let template = host::read_text(&self.env_template())?.unwrap_or_default();
+                let template = system::read_text(&self.env_template())?.unwrap_or_default();
                 let mut known = env::template_variables(&template)
                     .with_context(|| self.display(&self.env_template()))?;
                 known.remove(key).unwrap_or_default()

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::formats::engine::Version;
-use crate::formats::render::render_timestamp;
+use crate::docker::versions::Version;
+use crate::terminal::text::render_timestamp;
 
 /// A file with another number is none that we can read.
 pub const FORMAT: u32 = 1;

@@ -2,6 +2,9 @@
 //!
 //! No secret may leave it: none in an argument, and what others print is redacted before it is shown.
 
+pub mod inspect;
+pub mod versions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,12 +16,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::formats::compose::{self, Config, Variables};
-use crate::formats::containers::{self, Container, Image};
-use crate::formats::doctor::{self, Engine, Info, Login, Probe};
-use crate::formats::{engine, env};
-use crate::host::{self, Lock};
-use crate::project::Project;
+use crate::checkout::Checkout;
+use crate::checks::judge::{self as doctor, Engine, Info, Login, Probe};
+use crate::docker::inspect::{self as containers, Container, Image};
+use crate::docker::versions as engine;
+use crate::env::dialect as env;
+use crate::stack::desired::{self as compose, Config, Variables};
+use crate::system::{self, Lock};
 use crate::terminal::say;
 
 /// Variables that would make Compose look elsewhere than at the committed files.
@@ -89,10 +93,10 @@ impl Running<'_> {
 impl Docker {
     /// # Errors
     /// When `.env` cannot be parsed: Compose would quote the line, secrets included.
-    pub fn new(project: &Project, verbose: bool) -> anyhow::Result<Docker> {
+    pub fn new(project: &Checkout, verbose: bool) -> anyhow::Result<Docker> {
         let shell = Shell::new().context("finding the current folder")?;
         shell.change_dir(project.stack());
-        let template = host::read_text(&project.env_template())?.unwrap_or_default();
+        let template = system::read_text(&project.env_template())?.unwrap_or_default();
         let known = env::template_variables(&template)
             .with_context(|| project.display(&project.env_template()))?;
         let assignments = project.env_assignments()?;
@@ -309,7 +313,7 @@ impl Docker {
             version.as_deref().map_err(stderr_of),
             compose.as_deref().map_err(stderr_of),
             std::env::consts::OS,
-            host::is_on_path("docker-compose"),
+            system::is_on_path("docker-compose"),
         )
         .map_err(anyhow::Error::from)
     }

@@ -1,6 +1,6 @@
 //! What can be done about an engine that is missing, as commands of this system.
 
-use crate::formats::engine::Kind;
+use crate::docker::versions::Kind;
 
 /// One command that mends something.
 #[derive(Clone, Debug, PartialEq, Eq)]

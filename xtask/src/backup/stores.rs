@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use xshell::Cmd;
 
-use crate::archive::Archive;
+use crate::backup::file::Archive;
+use crate::backup::manifest::{self as backup, Database, END, Said};
 use crate::commands::up::{self, Stack};
 use crate::docker::{Docker, Running};
-use crate::formats::backup::{self, Database, END, Said};
-use crate::formats::compose::Config;
-use crate::host::Lock;
+use crate::stack::desired::Config;
+use crate::system::Lock;
 use crate::terminal::{Meter, say};
 
 /// The parts of a backup that are no database.
@@ -21,19 +21,19 @@ pub const REDIS: &str = "redis.rdb";
 pub const ROLES: &str = "roles.sql";
 pub const UPLOADS: &str = "uploads.tar";
 
-const COUNT: &str = include_str!("../scripts/count.sql");
-const DUMP: &str = include_str!("../scripts/dump.sql");
-const RESTORE: &str = include_str!("../scripts/restore.sh");
-const VERIFY: &str = include_str!("../scripts/verify.sh");
-const STAGE: &str = include_str!("../scripts/stage.sh");
-const STAGE_UPLOADS: &str = include_str!("../scripts/stage-uploads.sh");
-const STAGE_REDIS: &str = include_str!("../scripts/stage-redis.sh");
-const SWAP: &str = include_str!("../scripts/swap.sql");
-const SCHEMA: &str = include_str!("../scripts/schema.sh");
-const SETTLE: &str = include_str!("../scripts/settle.sh");
-const SAVE_REDIS: &str = include_str!("../scripts/save-redis.sh");
-const VERSION: &str = include_str!("../scripts/version.sh");
-const KNOWN: &str = include_str!("../scripts/known.sh");
+const COUNT: &str = include_str!("scripts/count.sql");
+const DUMP: &str = include_str!("scripts/dump.sql");
+const RESTORE: &str = include_str!("scripts/restore.sh");
+const VERIFY: &str = include_str!("scripts/verify.sh");
+const STAGE: &str = include_str!("scripts/stage.sh");
+const STAGE_UPLOADS: &str = include_str!("scripts/stage-uploads.sh");
+const STAGE_REDIS: &str = include_str!("scripts/stage-redis.sh");
+const SWAP: &str = include_str!("scripts/swap.sql");
+const SCHEMA: &str = include_str!("scripts/schema.sh");
+const SETTLE: &str = include_str!("scripts/settle.sh");
+const SAVE_REDIS: &str = include_str!("scripts/save-redis.sh");
+const VERSION: &str = include_str!("scripts/version.sh");
+const KNOWN: &str = include_str!("scripts/known.sh");
 
 /// The way into PostgreSQL that needs no password: its volume, and where the client programs look for it.
 const SOCKET: (&str, &str) = ("postgres_socket", "/var/run/postgresql");

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::render::render_table;
+use crate::terminal::text::render_table;
 
 #[derive(Debug, Serialize)]
 pub struct Report {

@@ -1,16 +1,18 @@
 //! Why services are not ready: the cause and its remedy where a rule knows it, else the facts, in
 //! order. Never a guess presented as a fact.
 
+pub mod rules;
+
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
 
 use crate::commands::doctor;
+use crate::diagnosis::rules::{Explanation, Facts, OUT_OF_MEMORY, explain};
+use crate::docker::inspect::{Container, Progress};
 use crate::docker::{Docker, Failure};
-use crate::formats::compose::Config;
-use crate::formats::containers::{Container, Progress};
-use crate::formats::diagnosis::{Explanation, Facts, OUT_OF_MEMORY, explain};
-use crate::formats::render::render_bytes;
+use crate::stack::desired::Config;
+use crate::terminal::text::render_bytes;
 use crate::terminal::{self, say};
 
 /// How many lines of a service's log are shown, and how many the rules read: a migration's name stands

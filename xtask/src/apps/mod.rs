@@ -1,0 +1,6 @@
+//! The applications' own interfaces. Never prints.
+
+pub mod connection;
+pub mod glitchtip;
+pub mod http;
+pub mod umami;

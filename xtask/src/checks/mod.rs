@@ -1,0 +1,4 @@
+//! What `doctor` and the preflight look at.
+
+pub mod judge;
+pub mod repairs;

@@ -1,0 +1,6 @@
+//! The hosts file. Must never change a byte outside our block.
+
+pub mod edit;
+pub mod elevation;
+pub mod file;
+pub mod platform;

@@ -1,0 +1,3 @@
+//! The stack on one machine, run by Compose.
+
+pub mod desired;

@@ -1,0 +1,3 @@
+//! Proofs that events arrive.
+
+pub mod report;
