@@ -12,6 +12,7 @@ mod diagnosis;
 mod docker;
 mod env;
 mod hosts;
+mod problem;
 mod stack;
 mod system;
 mod terminal;
@@ -24,7 +25,7 @@ use cli::{Cli, Command};
 use commands::Outcome;
 use docker::Docker;
 use hosts::elevation::Refused;
-use terminal::say;
+use problem::Problem;
 
 fn main() -> ExitCode {
     let project = Checkout::discover();
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         // Whoever reads our output has seen enough (`| head`).
         Err(error) if docker::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            say!("{}error:{} {error:#}", terminal::RED, terminal::RESET);
+            terminal::say_error(&Problem::of(&error));
             if error.is::<Refused>() {
                 ExitCode::from(3)
             } else {

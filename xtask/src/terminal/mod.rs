@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::builder::styling::{AnsiColor, Reset, Style};
 
+use crate::problem::Problem;
 use crate::terminal::text::render_bytes;
 
 pub const RED: Style = AnsiColor::Red.on_default().bold();
 pub const GREEN: Style = AnsiColor::Green.on_default();
+pub const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub const BOLD: Style = Style::new().bold();
 pub const RESET: Reset = Reset;
 
@@ -23,6 +25,27 @@ pub(crate) use say;
 
 pub fn write_line(line: std::fmt::Arguments) {
     let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Says an error: `error: WHAT`, then its evidence and `  hint: DO` where it has them.
+pub fn say_error(problem: &Problem) {
+    say!("{RED}error:{RESET} {problem}");
+    say_details(problem);
+}
+
+/// Says a warning, in the form of an error.
+pub fn say_warning(problem: &Problem) {
+    say!("{YELLOW}warning:{RESET} {problem}");
+    say_details(problem);
+}
+
+fn say_details(problem: &Problem) {
+    if let Some(evidence) = &problem.evidence {
+        say!("  seen: {}", evidence.trim().replace('\n', "\n        "));
+    }
+    if let Some(hint) = &problem.hint {
+        say!("  hint: {}", hint.replace('\n', "\n        "));
+    }
 }
 
 /// Writes a result to stdout, as it is.
