@@ -90,8 +90,13 @@ pub struct Up {
 #[derive(Args)]
 pub struct Wait {
     /// Give up when the stack is not healthy after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = Wait::DEFAULT)]
     pub timeout: u64,
+}
+
+impl Wait {
+    /// Seconds.
+    pub const DEFAULT: u64 = 300;
 }
 
 #[derive(Args)]

@@ -12,7 +12,9 @@ mod diagnosis;
 mod docker;
 mod env;
 mod hosts;
+mod operations;
 mod problem;
+mod session;
 mod stack;
 mod system;
 mod terminal;
@@ -23,27 +25,30 @@ use std::process::ExitCode;
 use checkout::Checkout;
 use cli::{Cli, Command};
 use commands::Outcome;
-use docker::Docker;
+use docker::invocation::is_broken_pipe;
 use hosts::elevation::Refused;
 use problem::Problem;
 
 fn main() -> ExitCode {
-    let project = Checkout::discover();
-    let services = project
+    let checkout = Checkout::discover();
+    let services = checkout
         .as_ref()
         .map(Checkout::service_names)
         .unwrap_or_default();
     let cli = Cli::parse_with_services(&services);
+    if cli.verbose {
+        terminal::show_commands();
+    }
     let result = match &cli.command {
         // Root runs this wherever sudo starts it.
         Command::HostsAsRoot(options) => commands::hosts::run_as_root(options),
-        _ => project.and_then(|project| run(&cli, &project)),
+        command => checkout.and_then(|checkout| run(command, &checkout)),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::NotDone) => ExitCode::FAILURE,
         // Whoever reads our output has seen enough (`| head`).
-        Err(error) if docker::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::say_error(&Problem::of(&error));
             if error.is::<Refused>() {
@@ -55,25 +60,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli, project: &Checkout) -> anyhow::Result<Outcome> {
-    let docker = || Docker::new(project, cli.verbose);
-    match &cli.command {
-        Command::Setup => commands::setup::run(project),
-        Command::Up(options) => commands::up::run(project, cli.verbose, options),
-        Command::Down => commands::down::run(project, &docker()?),
-        Command::Restart(options) => commands::restart::run(project, cli.verbose, options),
-        Command::Logs(options) => commands::logs::run(&docker()?, options),
-        Command::Status(options) => commands::status::run(&docker()?, options),
-        Command::Connect(options) => commands::connect::run(project, &docker()?, options),
-        Command::Verify(options) => commands::verify::run(project, &docker()?, options),
-        Command::Backup(options) => commands::backup::run(project, &docker()?, options),
-        Command::Restore(options) => commands::restore::run(project, cli.verbose, options),
-        Command::Rotate(options) => commands::rotate::run(project, cli.verbose, options),
-        Command::Upgrade(options) => commands::upgrade::run(project, cli.verbose, options),
-        Command::Clean(options) => commands::clean::run(project, &docker()?, options),
-        Command::Hosts(options) => commands::hosts::run(project, options),
+fn run(command: &Command, checkout: &Checkout) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Setup => commands::setup::run(checkout),
+        Command::Up(options) => commands::up::run(checkout, options),
+        Command::Down => commands::down::run(checkout),
+        Command::Restart(options) => commands::restart::run(checkout, options),
+        Command::Logs(options) => commands::logs::run(checkout, options),
+        Command::Status(options) => commands::status::run(checkout, options),
+        Command::Connect(options) => commands::connect::run(checkout, options),
+        Command::Verify(options) => commands::verify::run(checkout, options),
+        Command::Backup(options) => commands::backup::run(checkout, options),
+        Command::Restore(options) => commands::restore::run(checkout, options),
+        Command::Rotate(options) => commands::rotate::run(checkout, options),
+        Command::Upgrade(options) => commands::upgrade::run(checkout, options),
+        Command::Clean(options) => commands::clean::run(checkout, options),
+        Command::Hosts(options) => commands::hosts::run(checkout, options),
         Command::HostsAsRoot(options) => commands::hosts::run_as_root(options),
-        Command::Doctor(options) => commands::doctor::run(project, cli.verbose, options),
-        Command::Ci(options) => commands::ci::run(project, cli.verbose, options),
+        Command::Doctor(options) => commands::doctor::run(checkout, options),
+        Command::Ci(options) => commands::ci::run(checkout, options),
     }
 }

@@ -1,5 +1,6 @@
 //! The applications' own interfaces. Never prints.
 
+pub mod accounts;
 pub mod connection;
 pub mod glitchtip;
 pub mod http;

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use hmac_sha256::Hash;
 
 use crate::backup::manifest::{self as backup, BLOCK, END, MANIFEST, Manifest, Part, SUMS};
-use crate::terminal::Meter;
+use crate::terminal::progress::Meter;
 
 /// Parts one after another in a file.
 pub struct Archive {
@@ -42,7 +42,7 @@ impl Archive {
             .with_context(doing)?;
         let mut hash = Hash::new();
         let size = copy(content, &mut self.file, u64::MAX, &mut meter, |bytes| {
-            hash.update(bytes)
+            hash.update(bytes);
         })
         .with_context(doing)?;
         let sha256 = hex(&hash.finalize());

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::docker::versions::Version;
+use crate::problem::Problem;
 use crate::terminal::text::render_timestamp;
 
 /// A file with another number is none that we can read.
@@ -212,7 +213,7 @@ pub fn parse_said(text: &str) -> Said {
                     .insert(table.to_owned(), count.parse().unwrap_or(0));
             }
             (Some("migration"), Some(_), Some(name)) => {
-                said.database.migration = Some(name.to_owned())
+                said.database.migration = Some(name.to_owned());
             }
             (Some("version"), Some(version), None) => said.version = version.to_owned(),
             (Some("complete"), None, None) => said.is_complete = true,
@@ -270,27 +271,30 @@ pub fn parse_known(text: &str) -> Known {
 }
 
 /// Why `service` of a backup cannot run with an image: it is from a newer version of the application.
-pub fn refusal(service: &str, manifest: &Manifest, known: &Known, image: &str) -> Option<String> {
+pub fn refusal(service: &str, manifest: &Manifest, known: &Known, image: &str) -> Option<Problem> {
     let application = manifest.applications.get(service)?;
     let saved = application.version.as_deref().and_then(Version::parse);
     let here = known.version.as_deref().and_then(Version::parse);
     let last = manifest.databases.get(service)?.migration.as_ref();
     let what = match (saved, here) {
         (Some(saved), Some(here)) if saved > here => {
-            format!("{service} {saved}, and {image} is {here}")
+            format!("the backup is of {service} {saved}, and {image} is {here}")
         }
         (Some(_), Some(_)) => return None,
         // Without versions the last migration tells; older ones may have been squashed since.
         _ => {
-            let last = last
-                .filter(|last| !known.migrations.is_empty() && !known.migrations.contains(last))?;
-            format!("a newer {service}, with the migration {last} that {image} does not know")
+            let is_unknown =
+                |last: &&String| !known.migrations.is_empty() && !known.migrations.contains(last);
+            let last = last.filter(is_unknown)?;
+            format!(
+                "the backup is of a newer {service}: {image} does not know its migration {last}"
+            )
         }
     };
-    Some(format!(
-        "it is of {what}; take the image it was made with ({}) or a newer one",
+    Some(Problem::new(what).hint(format!(
+        "set the image in deploy/analytics/.env to the one it was made with ({}) or a newer one",
         application.image
-    ))
+    )))
 }
 
 #[cfg(test)]
@@ -421,7 +425,9 @@ mod tests {
         );
         match refused {
             Some(text) => assert!(
-                found.as_ref().is_some_and(|found| found.contains(text)),
+                found
+                    .as_ref()
+                    .is_some_and(|found| found.what.contains(text)),
                 "{found:?}"
             ),
             None => assert_eq!(found, None),

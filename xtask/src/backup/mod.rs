@@ -1,5 +1,14 @@
-//! Backup files and the data they are made of.
+//! Backup files, and the data that they are made of.
 
+pub mod create;
 pub mod file;
+pub mod list;
 pub mod manifest;
+pub mod replace;
 pub mod stores;
+
+/// The part with `.env`, where the user wants it.
+pub const ENV: &str = "env";
+
+/// The two applications, and the service whose image each is.
+pub const APPLICATIONS: [(&str, &str); 2] = [("umami", "umami"), ("glitchtip", "glitchtip-web")];

@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
-use xshell::Cmd;
 
-use crate::backup::file::Archive;
-use crate::backup::manifest::{self as backup, Database, END, Said};
-use crate::commands::up::{self, Stack};
-use crate::docker::{Docker, Running};
+use super::file::Archive;
+use super::manifest::{self as backup, Database, END, Said};
+use crate::diagnosis;
+use crate::docker::invocation::{Invocation, Running};
+use crate::session::Session;
 use crate::stack::desired::Config;
-use crate::system::Lock;
-use crate::terminal::{Meter, say};
+use crate::stack::{Stack, images};
+use crate::terminal::progress::Meter;
+use crate::terminal::say;
 
 /// The parts of a backup that are no database.
 pub const REDIS: &str = "redis.rdb";
@@ -38,13 +38,9 @@ const KNOWN: &str = include_str!("scripts/known.sh");
 /// The way into PostgreSQL that needs no password: its volume, and where the client programs look for it.
 const SOCKET: (&str, &str) = ("postgres_socket", "/var/run/postgresql");
 
-/// How long PostgreSQL and Redis may take to start.
-const START: Duration = Duration::from_secs(120);
-
 /// The data of one project, in reach of containers of ours.
 pub struct Stores<'a> {
-    pub docker: &'a Docker,
-    pub lock: &'a Lock,
+    pub session: &'a Session<'a>,
     pub config: &'a Config,
     superuser: &'a str,
     umami: &'a str,
@@ -56,26 +52,19 @@ impl<'a> Stores<'a> {
     ///
     /// # Errors
     /// When the configuration does not name something.
-    pub fn find(
-        docker: &'a Docker,
-        lock: &'a Lock,
-        config: &'a Config,
-    ) -> anyhow::Result<Stores<'a>> {
-        docker.remove_tools(&config.name)?;
+    pub fn find(session: &'a Session<'a>, config: &'a Config) -> anyhow::Result<Stores<'a>> {
+        session.docker.remove_tools(&config.name)?;
         let service = |name: &str| {
-            config
-                .services
-                .get(name)
-                .with_context(|| format!("docker-compose.yml has no service {name}"))
+            let service = config.services.get(name);
+            service.with_context(|| format!("docker-compose.yml has no service {name}"))
         };
         let lacks = |name: &'static str| move || format!("docker-compose.yml does not set {name}");
+        let postgres = &service("postgres")?.environment;
         let init = &service("postgres-init")?.environment;
         Ok(Stores {
-            docker,
-            lock,
+            session,
             config,
-            superuser: service("postgres")?
-                .environment
+            superuser: postgres
                 .postgres_user
                 .as_deref()
                 .with_context(lacks("POSTGRES_USER"))?,
@@ -92,7 +81,9 @@ impl<'a> Stores<'a> {
 
     /// Whether there is any data.
     pub fn exist(&self) -> anyhow::Result<bool> {
-        self.docker.has_volume(self.volume("postgres_data")?)
+        self.session
+            .docker
+            .has_volume(self.volume("postgres_data")?)
     }
 
     fn volume(&self, name: &str) -> anyhow::Result<&str> {
@@ -110,45 +101,61 @@ impl<'a> Stores<'a> {
     }
 
     /// Starts PostgreSQL and Redis unless they run. Returns whether it did.
+    ///
+    /// # Errors
+    /// What does not start; why was said.
     pub fn ensure_running(&self) -> anyhow::Result<bool> {
-        let stack = Stack::read(self.docker)?;
-        if stack.are_ready(&["postgres", "postgres-init", "redis"]) {
+        let services = ["postgres", "postgres-init", "redis"];
+        let stack = Stack::read(&self.session.docker)?;
+        if stack.are_ready(&services) {
             return Ok(false);
         }
-        let services = ["postgres", "postgres-init", "redis"];
-        up::ensure_images(self.docker, self.config, self.lock)?;
-        if !self.docker.has_volume(self.volume("glitchtip_uploads")?)? {
-            // One that Compose has not made itself it would complain about.
-            self.docker
-                .start_change(self.docker.compose().arg("create"), self.lock)?
-                .finish()?;
-        }
-        stack.converge(
-            self.docker,
-            self.lock,
-            &services,
-            &services.map(str::to_owned).into(),
-            START,
-        )?;
+        let started = self.start(&stack, &services);
+        let explain = |error| diagnosis::explain(&self.session.docker, self.config, error);
+        started.map_err(explain)?;
         Ok(true)
     }
 
+    fn start(&self, stack: &Stack, services: &[&str]) -> anyhow::Result<()> {
+        images::ensure(self.session, self.config)?;
+        if !self
+            .session
+            .docker
+            .has_volume(self.volume("glitchtip_uploads")?)?
+        {
+            // One that Compose has not made itself it would complain about.
+            let create = self.session.docker.compose().arg("create");
+            create.holding(&self.session.lock).text()?;
+        }
+        let awaited = services.iter().map(|&name| name.to_owned()).collect();
+        stack.apply(self.session, services, &awaited)
+    }
+
+    /// Whether both applications serve.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn are_applications_running(&self) -> anyhow::Result<bool> {
+        Ok(Stack::read(&self.session.docker)?.are_ready(&["umami", "glitchtip-web"]))
+    }
+
     /// Stops services, so that nothing writes any more.
+    ///
+    /// # Errors
+    /// When one does not stop.
     pub fn stop(&self, services: &[&str]) -> anyhow::Result<()> {
-        self.docker
-            .start_change(self.docker.compose().arg("stop").args(services), self.lock)?
-            .finish()?;
-        Ok(())
+        let stop = self.session.docker.compose().arg("stop").args(services);
+        stop.holding(&self.session.lock).text().map(drop)
     }
 
     /// Stops all services but those that keep the data.
+    ///
+    /// # Errors
+    /// When one does not stop.
     pub fn stop_applications(&self) -> anyhow::Result<()> {
         let names = self.config.services.keys().map(String::as_str);
-        self.stop(
-            &names
-                .filter(|name| !["postgres", "redis"].contains(name))
-                .collect::<Vec<_>>(),
-        )
+        let names = names.filter(|name| !["postgres", "redis"].contains(name));
+        self.stop(&names.collect::<Vec<_>>())
     }
 
     /// A script in PostgreSQL's image, with its socket, where no password is asked for.
@@ -157,7 +164,7 @@ impl<'a> Stores<'a> {
         script: &str,
         user: &str,
         volumes: &[(&str, &str)],
-    ) -> anyhow::Result<Cmd<'a>> {
+    ) -> anyhow::Result<Invocation<'a>> {
         let mut options = vec!["--user".to_owned(), user.to_owned()];
         for variable in [
             "PGHOST=/var/run/postgresql".to_owned(),
@@ -174,41 +181,49 @@ impl<'a> Stores<'a> {
             ]);
         }
         Ok(self
+            .session
             .docker
             .tool(&self.config.name, self.image("postgres"), script, &options))
     }
 
     /// A script in Redis' image, with its data.
-    pub fn redis_tool(&self, script: &str) -> anyhow::Result<Cmd<'a>> {
+    pub fn redis_tool(&self, script: &str) -> anyhow::Result<Invocation<'a>> {
         let volume = format!("{}:/data", self.volume("redis_data")?);
         let options = ["--user", "redis", "--volume", &volume].map(str::to_owned);
         Ok(self
+            .session
             .docker
             .tool(&self.config.name, self.image("redis"), script, &options))
     }
 
     /// Asks the image of a service for the version of its application; for [`backup::parse_known`].
     pub fn start_version(&self, service: &str) -> anyhow::Result<Running<'a>> {
-        self.docker.start(self.version_tool(self.image(service)))
+        self.version_tool(self.image(service)).start()
     }
 
-    pub fn version_tool(&self, image: &str) -> Cmd<'a> {
-        self.docker.tool(&self.config.name, image, VERSION, &[])
+    pub fn version_tool(&self, image: &str) -> Invocation<'a> {
+        self.session
+            .docker
+            .tool(&self.config.name, image, VERSION, &[])
+    }
+
+    /// The version of the application in an image; `None` where the image does not say.
+    pub fn version_of(&self, image: &str) -> Option<String> {
+        backup::parse_known(&self.version_tool(image).text().ok()?).version
     }
 
     /// A checksum of the databases' schemas and of the migrations that they have seen.
     pub fn schema(&self) -> anyhow::Result<String> {
-        self.docker
-            .read(self.postgres_tool(SCHEMA, "postgres", &[SOCKET])?)
+        self.postgres_tool(SCHEMA, "postgres", &[SOCKET])?.text()
     }
 
     /// [`Stores::start_version`], with the migrations that it knows.
     pub fn start_known(&self, service: &str) -> anyhow::Result<Running<'a>> {
         let script = format!("{VERSION}\n{KNOWN}");
-        self.docker.start(
-            self.docker
-                .tool(&self.config.name, self.image(service), &script, &[]),
-        )
+        self.session
+            .docker
+            .tool(&self.config.name, self.image(service), &script, &[])
+            .start()
     }
 
     /// Adds a database to an archive, and what is in it: of one and the same snapshot.
@@ -218,9 +233,7 @@ impl<'a> Stores<'a> {
             "export PGDATABASE=\"${}_DATABASE\"; {psql}",
             service.to_uppercase()
         );
-        let mut pipe =
-            self.docker
-                .start_pipe(self.postgres_tool(&script, "postgres", &[SOCKET])?)?;
+        let mut pipe = self.postgres_tool(&script, "postgres", &[SOCKET])?.pipe()?;
         let sql = DUMP.replace("\\ir count.sql", COUNT);
         pipe.write(|stdin| stdin.write_all(sql.as_bytes()).context("asking for a dump"))?;
         archive.add(&dump_name(service), &mut pipe.stdout()?)?;
@@ -242,7 +255,11 @@ impl<'a> Stores<'a> {
             "--no-role-passwords",
             "--username",
         ];
-        let exec = self.docker.compose().args(["exec", "--no-TTY", "postgres"]);
+        let exec = self
+            .session
+            .docker
+            .compose()
+            .args(["exec", "--no-TTY", "postgres"]);
         self.add(archive, ROLES, exec.args(roles).arg(self.superuser))?;
         // 1 is what tar says when a file changed or went while it was read: GlitchTip is at work.
         let uploads = "tar -cf - --numeric-owner -C /uploads . || [ $? -eq 1 ]";
@@ -266,11 +283,11 @@ impl<'a> Stores<'a> {
     /// Adds what Redis holds: sessions, and events that are accepted and not yet stored.
     pub fn dump_redis(&self, archive: &mut Archive) -> anyhow::Result<()> {
         let exec = ["exec", "--no-TTY", "redis", "sh", "-c", SAVE_REDIS];
-        self.add(archive, REDIS, self.docker.compose().args(exec))
+        self.add(archive, REDIS, self.session.docker.compose().args(exec))
     }
 
-    fn add(&self, archive: &mut Archive, name: &str, cmd: Cmd) -> anyhow::Result<()> {
-        let mut pipe = self.docker.start_pipe(cmd)?;
+    fn add(&self, archive: &mut Archive, name: &str, cmd: Invocation) -> anyhow::Result<()> {
+        let mut pipe = cmd.pipe()?;
         pipe.write(|_| Ok(()))?;
         archive.add(name, &mut pipe.stdout()?)?;
         pipe.finish().with_context(|| format!("saving {name}"))?;
@@ -290,7 +307,7 @@ impl<'a> Stores<'a> {
         let uploads =
             self.postgres_tool(STAGE_UPLOADS, "root", &[("glitchtip_uploads", "/uploads")])?;
         for (part, tool) in [(UPLOADS, uploads), (REDIS, self.redis_tool(STAGE_REDIS)?)] {
-            let mut pipe = self.docker.start_pipe(tool)?;
+            let mut pipe = tool.pipe()?;
             let mut meter = Meter::new(part);
             pipe.write(|stdin| archive.send(part, stdin, &mut meter))?;
             pipe.finish().with_context(|| format!("restoring {part}"))?;
@@ -302,9 +319,7 @@ impl<'a> Stores<'a> {
     /// Puts the restored databases in the place of those in use, both in one transaction.
     pub fn swap(&self) -> anyhow::Result<()> {
         let psql = "exec psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --dbname postgres --file -";
-        let mut pipe =
-            self.docker
-                .start_pipe(self.postgres_tool(psql, "postgres", &[SOCKET])?)?;
+        let mut pipe = self.postgres_tool(psql, "postgres", &[SOCKET])?.pipe()?;
         pipe.write(|stdin| {
             stdin
                 .write_all(SWAP.as_bytes())
@@ -322,16 +337,14 @@ impl<'a> Stores<'a> {
             ("glitchtip_uploads", "/uploads"),
             ("redis_data", "/redis"),
         ];
-        let done = self
-            .docker
-            .read(self.postgres_tool(SETTLE, "root", &volumes)?)?;
+        let done = self.postgres_tool(SETTLE, "root", &volumes)?.text()?;
         Ok(done.trim().to_owned())
     }
 
     /// Hands the databases of an archive to a script that restores them, and returns what came back.
     pub fn load(
         &self,
-        tool: Cmd,
+        tool: Invocation,
         archive: &mut Archive,
         more: &[&str],
         what: &str,
@@ -343,7 +356,7 @@ impl<'a> Stores<'a> {
             .chain([ROLES])
             .chain(more.iter().copied())
             .collect();
-        let mut pipe = self.docker.start_pipe(tool)?;
+        let mut pipe = tool.pipe()?;
         let mut meter = Meter::new(what);
         pipe.write(|stdin| archive.send_tar(&names, &[("count.sql", COUNT)], stdin, &mut meter))?;
         let mut text = String::new();

@@ -1,14 +1,7 @@
 //! What can be done about an engine that is missing, as commands of this system.
 
 use crate::docker::versions::Kind;
-
-/// One command that mends something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    pub command: String,
-    /// Whether it needs an administrator; else it is a line for `sh`.
-    pub is_elevated: bool,
-}
+use crate::system::process::{Rights, Step};
 
 /// What is known of the system.
 #[derive(Debug)]
@@ -30,11 +23,11 @@ impl System<'_> {
     pub fn steps(&self, kind: Kind) -> Option<Vec<Step>> {
         let elevated = |text: &str| Step {
             command: text.to_owned(),
-            is_elevated: true,
+            rights: Rights::Elevated,
         };
         let own = |text: &str| Step {
             command: text.to_owned(),
-            is_elevated: false,
+            rights: Rights::Own,
         };
         let macos = self.os == "macos";
         if !macos && self.os != "linux" {
@@ -130,7 +123,7 @@ mod tests {
                 .collect::<Vec<_>>(),
             expected
         );
-        assert!(steps.iter().all(|step| step.is_elevated));
+        assert!(steps.iter().all(|step| step.rights == Rights::Elevated));
     }
 
     #[test]

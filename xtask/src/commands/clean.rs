@@ -2,73 +2,56 @@
 //! and the backups.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use crate::backup::create::{self, Wanted};
 use crate::backup::stores::Stores;
 use crate::checkout::Checkout;
+use crate::checks::names;
 use crate::cli;
-use crate::commands::backup::{self, Wanted};
-use crate::commands::{Outcome, doctor, restore};
+use crate::commands::Outcome;
 use crate::docker::Docker;
+use crate::operations::journal;
+use crate::operations::open::{Resume, open};
+use crate::problem::Problem;
+use crate::session::Session;
 use crate::stack::desired::Config;
-use crate::system::Lock;
+use crate::stack::{self, Stack};
 use crate::terminal::{self, say};
 
-pub fn run(project: &Checkout, docker: &Docker, options: &cli::Clean) -> anyhow::Result<Outcome> {
-    let lock = Lock::acquire(project)?;
+pub fn run(checkout: &Checkout, options: &cli::Clean) -> anyhow::Result<Outcome> {
+    let docker = Docker::new(checkout)?;
     docker.check_engine()?;
-    let config = docker.config()?;
-    doctor::ensure_ours(project, docker, &config)?;
-    let found = Found::look(docker, &config)?;
-    for volume in &found.kept {
-        say!(
-            "the volume {volume} stays: the configuration does not name it; `docker volume rm {volume}` deletes it"
-        );
-    }
+    let config = stack::read_config(&docker)?;
+    names::ensure_ours(checkout, &docker, &config)?;
+    let found = Found::look(&docker, &config)?;
     if found.is_empty() {
-        say!("there is nothing to delete in the project {}", config.name);
+        say!("nothing to delete in the project {}", config.name);
+        journal::end(checkout)?;
         return Ok(Outcome::Done);
     }
 
-    say!("this deletes, in the project {}:", config.name);
-    for container in &found.containers {
-        say!("  container  {container}");
-    }
-    for network in &found.networks {
-        say!("  network    {network}");
-    }
-    for (volume, size) in &found.volumes {
-        say!("  volume     {volume}  {size}");
-    }
-    say!(
-        "{} and the backups are kept",
-        project.display(&project.env_file())
-    );
-    if !options.yes && !terminal::ask("Delete all of this, for good?")? {
+    found.say(checkout, &config.name);
+    if !options.yes && !terminal::ask("Delete all of this?")? {
         say!("nothing was deleted");
         return Ok(Outcome::NotDone);
     }
 
+    let resume = if options.no_backup {
+        Resume::Nothing
+    } else {
+        Resume::Data
+    };
+    let (session, stack) = open(checkout, resume, Duration::from_secs(cli::Wait::DEFAULT))?;
     if !options.no_backup {
-        save(project, docker, &lock)
-            .context("nothing was deleted, since a backup failed (`--no-backup` makes none)")?;
+        save(&session, &stack)?;
     }
-    docker
-        .start_change(
-            docker
-                .compose()
-                .args(["down", "--volumes", "--remove-orphans"]),
-            &lock,
-        )?
-        .finish()?;
-    let left = Found::look(docker, &config)?;
-    if !left.is_empty() {
-        bail!(
-            "still there: {}; see who uses it with `docker ps --all`",
-            left.names().join(", ")
-        );
-    }
+    delete(&session, &config)?;
+
+    // What was unfinished has nothing left to be finished on.
+    journal::end(checkout)?;
     say!(
         "deleted {} containers and {} volumes",
         found.containers.len(),
@@ -78,21 +61,34 @@ pub fn run(project: &Checkout, docker: &Docker, options: &cli::Clean) -> anyhow:
 }
 
 /// Backs up what is about to be deleted, if it is data.
-fn save(project: &Checkout, docker: &Docker, lock: &Lock) -> anyhow::Result<()> {
-    restore::finish_interrupted(project, docker, lock)?;
-    let config = docker.config()?;
-    let stores = Stores::find(docker, lock, &config)?;
-    if stores.exist()? {
-        let wanted = Wanted {
-            folder: &project.backups(),
-            verify: true,
-            with_env: false,
-        };
-        let path = backup::make(project, &stores, &wanted)?;
-        say!(
-            "what is deleted is in {}; `cargo xtask restore` brings it back",
-            project.display(&path)
+fn save(session: &Session, stack: &Stack) -> anyhow::Result<()> {
+    let stores = Stores::find(session, &stack.desired)?;
+    if !stores.exist()? {
+        return Ok(());
+    }
+    let folder = session.checkout.backups();
+    let path = create::create(session, &stores, &Wanted::new(&folder)).context(
+        Problem::new("nothing was deleted, since the backup before it failed")
+            .hint("to delete without a backup, repeat with `--no-backup`: the data is lost then"),
+    )?;
+    let path = session.checkout.display(&path);
+    say!("saved the data; `cargo xtask restore {path}` brings it back");
+    Ok(())
+}
+
+fn delete(session: &Session, config: &Config) -> anyhow::Result<()> {
+    let down = session
+        .docker
+        .compose()
+        .args(["down", "--volumes", "--remove-orphans"]);
+    down.holding(&session.lock).text()?;
+    let left = Found::look(&session.docker, config)?;
+    if !left.is_empty() {
+        let what = format!(
+            "not deleted, because something uses it: {}",
+            left.names().join(", ")
         );
+        bail!(Problem::new(what).hint("`docker ps --all` shows what uses it"));
     }
     Ok(())
 }
@@ -126,7 +122,7 @@ impl Found {
             sizes
                 .get(name)
                 .cloned()
-                .unwrap_or_else(|| "size unknown".to_owned())
+                .unwrap_or("size unknown".to_owned())
         };
         Ok(Found {
             containers: lines(containers.finish()?),
@@ -151,5 +147,26 @@ impl Found {
             .chain(volumes)
             .map(String::as_str)
             .collect()
+    }
+
+    fn say(&self, checkout: &Checkout, project: &str) {
+        say!("this deletes, in the project {project}:");
+        for container in &self.containers {
+            say!("  container  {container}");
+        }
+        for network in &self.networks {
+            say!("  network    {network}");
+        }
+        for (volume, size) in &self.volumes {
+            say!("  volume     {volume}  {size}");
+        }
+        for volume in &self.kept {
+            say!("not the volume {volume}: the configuration does not name it");
+            say!("  hint: `docker volume rm {volume}` deletes it");
+        }
+        say!(
+            "{} and the backups are kept",
+            checkout.display(&checkout.env_file())
+        );
     }
 }

@@ -11,36 +11,38 @@ use crate::checkout::Checkout;
 use crate::cli::{self, Format};
 use crate::commands::Outcome;
 use crate::docker::Docker;
-use crate::system;
+use crate::env::setting;
+use crate::stack;
+use crate::system::resolver;
 use crate::terminal::{self, say};
 
 /// How long a hostname may take to resolve.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-pub fn run(project: &Checkout, docker: &Docker, options: &cli::Connect) -> anyhow::Result<Outcome> {
-    let config = docker.config()?;
+pub fn run(checkout: &Checkout, options: &cli::Connect) -> anyhow::Result<Outcome> {
+    let config = stack::read_config(&Docker::new(checkout)?)?;
     let umami = Umami {
         url: config.endpoint("umami")?,
     };
     let glitchtip = GlitchTip {
         url: config.endpoint("glitchtip-web")?,
-        token: project.setting("GLITCHTIP_API_TOKEN")?,
+        token: setting(checkout, "GLITCHTIP_API_TOKEN")?,
     };
     let answers = umami
         .check_answers()
         .and_then(|()| glitchtip.check_answers());
     answers.map_err(|error| anyhow!("{error:#}; start the stack with `cargo xtask up`"))?;
 
-    let website_id = project.setting("UMAMI_WEBSITE_ID")?;
+    let website_id = setting(checkout, "UMAMI_WEBSITE_ID")?;
     let projects = glitchtip.projects()?;
-    let site = glitchtip::find_site(&projects, &project.setting("GLITCHTIP_PROJECT")?);
+    let site = glitchtip::find_site(&projects, &setting(checkout, "GLITCHTIP_PROJECT")?);
     let site = site.context(
         "GlitchTip has no project for the website; `cargo xtask restart glitchtip-web` makes one",
     )?;
     let dsn = glitchtip.dsn(site)?;
 
     let port = umami.url.rsplit(':').next().unwrap_or_default();
-    let public = format!("http://{}:{port}", project.setting("UMAMI_HOSTNAME")?);
+    let public = format!("http://{}:{port}", setting(checkout, "UMAMI_HOSTNAME")?);
     let umami_url = choose_url(public, &umami.url, |url| Umami { url }.check_answers());
     let token = &glitchtip.token;
     let glitchtip_url = choose_url(dsn.url.clone(), &glitchtip.url, |url| {
@@ -74,7 +76,7 @@ fn choose_url(public: String, local: &str, check: impl Fn(String) -> anyhow::Res
         .rsplit_once(':')
         .map_or(host, |(name, _)| name)
         .to_owned();
-    if system::resolve([name.clone()].into_iter(), PATIENCE)
+    if resolver::resolve([name.clone()].into_iter(), PATIENCE)
         .concat()
         .is_empty()
     {

@@ -1,27 +1,37 @@
 //! `down`: stops and removes the containers and the network. Never touches a volume.
 
 use crate::checkout::Checkout;
-use crate::commands::{Outcome, doctor};
+use crate::checks::names;
+use crate::commands::Outcome;
 use crate::docker::Docker;
-use crate::system::Lock;
+use crate::operations::open;
+use crate::stack;
+use crate::system::lock::Lock;
 use crate::terminal::say;
 
-pub fn run(project: &Checkout, docker: &Docker) -> anyhow::Result<Outcome> {
-    let lock = Lock::acquire(project)?;
+pub fn run(checkout: &Checkout) -> anyhow::Result<Outcome> {
+    let lock = Lock::acquire(&checkout.lock_file())?;
+    let docker = Docker::new(checkout)?;
     docker.check_engine()?;
-    let config = docker.config()?;
-    doctor::ensure_ours(project, docker, &config)?;
+    let config = stack::read_config(&docker)?;
+    names::ensure_ours(checkout, &docker, &config)?;
     let containers = docker.containers(&config.name)?;
+    open::mention_unfinished(checkout)?;
+
     if containers.is_empty() {
-        say!("nothing runs; the data, if there is any, is where it was");
+        say!("already down: no containers of the project {}", config.name);
         return Ok(Outcome::Done);
     }
     docker
-        .start_change(docker.compose().args(["down", "--remove-orphans"]), &lock)?
-        .finish()?;
+        .compose()
+        .args(["down", "--remove-orphans"])
+        .holding(&lock)
+        .text()?;
+
     say!(
-        "removed {} containers; the data stays in its volumes, `cargo xtask up` starts again from there",
+        "removed {} containers; the data stays in its volumes",
         containers.len()
     );
+    say!("`cargo xtask up` starts the stack again");
     Ok(Outcome::Done)
 }

@@ -2,34 +2,37 @@
 
 use anyhow::bail;
 
+use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::docker::Docker;
-use crate::system;
+use crate::stack;
+use crate::system::interrupt::Interrupt;
 use crate::terminal::say;
 
-pub fn run(docker: &Docker, options: &cli::Logs) -> anyhow::Result<Outcome> {
+pub fn run(checkout: &Checkout, options: &cli::Logs) -> anyhow::Result<Outcome> {
+    let docker = Docker::new(checkout)?;
     docker.check_engine()?;
-    let config = docker.config()?;
+    let config = stack::read_config(&docker)?;
     if docker.containers(&config.name)?.is_empty() {
-        say!(
-            "there are no containers, so there are no logs; start the stack with `cargo xtask up`"
-        );
+        say!("no containers, so no logs; `cargo xtask up` starts the stack");
         return Ok(Outcome::Done);
     }
-    let mut cmd = docker.compose().arg("logs");
+
+    let mut logs = docker.compose().arg("logs");
     if !options.no_follow {
-        cmd = cmd.arg("--follow");
+        logs = logs.arg("--follow");
     }
     if let Some(lines) = options.tail {
-        cmd = cmd.args(["--tail", &lines.to_string()]);
+        logs = logs.args(["--tail", &lines.to_string()]);
     }
     if let Some(since) = &options.since {
-        cmd = cmd.args(["--since", since]);
+        logs = logs.args(["--since", since]);
     }
-    let interrupted = system::catch_interrupt()?;
-    let status = docker.stream(cmd.args(&options.services))?;
-    if !status.success() && !system::is_interrupted(&interrupted) {
+    let interrupt = Interrupt::catch()?;
+    let status = logs.args(&options.services).shown()?;
+
+    if !status.success() && !interrupt.is_pressed() {
         bail!("`docker compose logs` ended with {status}; its own message is above");
     }
     Ok(Outcome::Done)

@@ -1,4 +1,5 @@
-//! One command a file; its `run` tells that command's story from top to bottom.
+//! One verb a file: from its options to one story. Must never be imported by another command, start a
+//! process, parse text or write a file.
 
 pub mod backup;
 pub mod ci;
@@ -23,4 +24,15 @@ pub enum Outcome {
     Done,
     /// The command worked, and what it looked at is not well; it has said so.
     NotDone,
+}
+
+impl Outcome {
+    /// Done if all is well.
+    pub fn of(well: bool) -> Outcome {
+        if well {
+            Outcome::Done
+        } else {
+            Outcome::NotDone
+        }
+    }
 }

@@ -4,51 +4,27 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::checkout::Checkout;
+use crate::checks::preflight;
 use crate::cli;
-use crate::commands::up::{self, Stack};
-use crate::commands::{Outcome, doctor, setup};
-use crate::docker::Docker;
-use crate::stack::desired::Config;
-use crate::system::Lock;
+use crate::commands::Outcome;
+use crate::operations::open::{Resume, open};
+use crate::operations::start;
+use crate::terminal;
 
-pub fn run(project: &Checkout, verbose: bool, options: &cli::Restart) -> anyhow::Result<Outcome> {
-    let lock = Lock::acquire(project)?;
-    setup::ensure_env_file(project)?;
-    let docker = Docker::new(project, verbose)?;
-    let stack = Stack::read(&docker)?;
-    let awaited = match options.services.is_empty() {
-        true => stack.config.services.keys().cloned().collect(),
-        false => with_dependencies(&stack.config, &options.services),
+pub fn run(checkout: &Checkout, options: &cli::Restart) -> anyhow::Result<Outcome> {
+    let timeout = Duration::from_secs(options.wait.timeout);
+    let (session, stack) = open(checkout, Resume::Everything, timeout)?;
+
+    let named: Vec<&str> = options.services.iter().map(String::as_str).collect();
+    let awaited: BTreeSet<String> = match named.as_slice() {
+        [] => stack.desired.services.keys().cloned().collect(),
+        named => stack.desired.with_dependencies(named),
     };
-    let mut arguments = vec!["--force-recreate"];
-    arguments.extend(options.services.iter().map(String::as_str));
-    doctor::preflight(project, &docker, &stack.config)?;
-    up::ensure_images(&docker, &stack.config, &lock)?;
-    stack.converge(
-        &docker,
-        &lock,
-        &arguments,
-        &awaited,
-        Duration::from_secs(options.wait.timeout),
-    )?;
-    up::print_endpoints(&stack.config)?;
-    Ok(Outcome::Done)
-}
+    preflight::check(checkout, &session.docker, &stack.desired)?;
 
-/// The services, and all that they need: Compose starts those too.
-fn with_dependencies(config: &Config, services: &[String]) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    let mut open: Vec<&String> = services.iter().collect();
-    while let Some(name) = open.pop() {
-        if all.insert(name.clone()) {
-            open.extend(
-                config
-                    .services
-                    .get(name)
-                    .into_iter()
-                    .flat_map(|service| service.depends_on.keys()),
-            );
-        }
-    }
-    all
+    let arguments = [&["--force-recreate"], named.as_slice()].concat();
+    start::services(&session, &stack, &arguments, &awaited)?;
+
+    terminal::print(&stack.desired.render_endpoints())?;
+    Ok(Outcome::Done)
 }

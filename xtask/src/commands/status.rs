@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::docker::Docker;
-use crate::docker::inspect::{self as containers, Container, Progress};
+use crate::docker::inspect::{self, Container};
+use crate::operations::open;
+use crate::stack::Stack;
 use crate::stack::desired::Config;
-use crate::system;
+use crate::stack::readiness::{self, Progress};
+use crate::system::clock;
 use crate::terminal;
 use crate::terminal::text::{parse_timestamp, render_bytes, render_duration, render_table};
 
@@ -43,13 +47,13 @@ struct Row {
     url: Option<String>,
 }
 
-pub fn run(docker: &Docker, options: &cli::Status) -> anyhow::Result<Outcome> {
-    let config = docker.start_config()?;
-    docker.check_engine()?;
-    let config = Config::parse(&config.finish()?)?;
-    let containers = docker.containers(&config.name)?;
-    let memory = memory(docker, &containers)?;
-    let report = report(&config, &containers, &memory, system::now());
+pub fn run(checkout: &Checkout, options: &cli::Status) -> anyhow::Result<Outcome> {
+    let docker = Docker::new(checkout)?;
+    let stack = Stack::read(&docker)?;
+    open::mention_unfinished(checkout)?;
+    let memory = memory(&docker, &stack.observed)?;
+
+    let report = report(&stack.desired, &stack.observed, &memory, clock::now());
     if options.json {
         terminal::print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
@@ -85,7 +89,7 @@ fn memory(
             "{{json .}}",
         ])
         .args(running);
-    containers::parse_memory(&docker.read(stats)?)
+    inspect::parse_memory(&stats.text()?)
 }
 
 fn report(
@@ -101,8 +105,8 @@ fn report(
         .map(|(name, service)| {
             let container = containers.get(name);
             let running = container.filter(|container| container.state.status == "running");
-            let progress =
-                container.map(|container| container.progress(config.is_one_shot(name), None));
+            let progress = container
+                .map(|container| readiness::progress(container, config.role(name), None, now));
             let started =
                 running.and_then(|container| parse_timestamp(&container.state.started_at));
             Row {

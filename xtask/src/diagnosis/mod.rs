@@ -1,5 +1,5 @@
 //! Why services are not ready: the cause and its remedy where a rule knows it, else the facts, in
-//! order. Never a guess presented as a fact.
+//! order. Must never change anything, and never present a guess as a fact.
 
 pub mod rules;
 
@@ -7,13 +7,50 @@ use std::collections::BTreeMap;
 
 use anyhow::anyhow;
 
-use crate::commands::doctor;
-use crate::diagnosis::rules::{Explanation, Facts, OUT_OF_MEMORY, explain};
-use crate::docker::inspect::{Container, Progress};
-use crate::docker::{Docker, Failure};
+use crate::docker::Docker;
+use crate::docker::inspect::Container;
+use crate::docker::invocation::Failure;
+use crate::problem::Problem;
 use crate::stack::desired::Config;
+use crate::stack::readiness::{self, Progress};
+use crate::stack::{NotReady, Stack, holder};
+use crate::system::clock;
 use crate::terminal::text::render_bytes;
 use crate::terminal::{self, say};
+use rules::{Explanation, Facts, OUT_OF_MEMORY, explain as explain_facts};
+
+/// Explains an error of docker or of the stack: says of each service why it is not ready, and returns the
+/// error to end with. Another error comes back as it is.
+pub fn explain(docker: &Docker, config: &Config, error: anyhow::Error) -> anyhow::Error {
+    if let Some(not_ready) = error.downcast_ref::<NotReady>() {
+        if not_ready.ended != crate::stack::wait::Ended::Interrupted
+            && let Err(error) = print(docker, config, not_ready)
+        {
+            say!("what is wrong with the services could not be looked at: {error:#}");
+        }
+        return not_ready.problem().into();
+    }
+    explain_failure(docker, config, error)
+}
+
+/// Says of each service that has failed why.
+///
+/// # Errors
+/// When the engine does not answer.
+pub fn explain_failed(docker: &Docker, config: &Config) -> anyhow::Result<()> {
+    let containers = docker.containers(&config.name)?;
+    let now = clock::now();
+    let progress = |name: &String, container: &Container| {
+        readiness::progress(container, config.role(name), None, now)
+    };
+    let all = containers
+        .iter()
+        .map(|(name, it)| (name.clone(), progress(name, it)));
+    let failed: Vec<_> = all
+        .filter(|(_, it)| matches!(it, Progress::Failed(_)))
+        .collect();
+    print_services(docker, config, &containers, &failed)
+}
 
 /// How many lines of a service's log are shown, and how many the rules read: a migration's name stands
 /// above its traceback.
@@ -21,41 +58,51 @@ const SHOWN_LINES: usize = 12;
 const READ_LINES: &str = "150";
 
 /// Says of each service why it is not ready, without secrets.
-pub fn print(
-    docker: &Docker,
-    config: &Config,
-    containers: &BTreeMap<String, Container>,
-    services: &[(&str, Progress)],
-    engine_error: &str,
-) -> anyhow::Result<()> {
+fn print(docker: &Docker, config: &Config, not_ready: &NotReady) -> anyhow::Result<()> {
+    let said = not_ready.said.trim();
     // Compose gave up: what it says is the news, not the services that it left as they were.
-    if let Some(explanation) = explain_engine(docker, config, engine_error) {
-        say!("");
+    if let Some(explanation) = explain_engine(docker, config, said) {
         say_explanation(&explanation);
         return Ok(());
     }
+    let mut containers = not_ready.containers.clone();
+    if not_ready.ended == crate::stack::wait::Ended::TimedOut {
+        // With what the health checks have said since the last event.
+        containers = docker.containers(&config.name)?;
+    }
+    print_services(docker, config, &containers, &not_ready.rows)?;
+    if !said.is_empty() {
+        say!(
+            "\n`docker compose up` printed:\n  {}",
+            said.replace('\n', "\n  ")
+        );
+    }
+    Ok(())
+}
+
+fn print_services(
+    docker: &Docker,
+    config: &Config,
+    containers: &BTreeMap<String, Container>,
+    services: &[(String, Progress)],
+) -> anyhow::Result<()> {
     let mut explained: Vec<Explanation> = Vec::new();
+    // Whoever waits for another has nothing to tell.
+    let has_news = |it: &&Container| it.state.status != "created" || !it.state.error.is_empty();
     for (service, progress) in services {
-        // Whoever waits for another has nothing to tell.
-        let Some(container) = containers.get(*service).filter(|container| {
-            container.state.status != "created" || !container.state.error.is_empty()
-        }) else {
+        let Some(container) = containers.get(service).filter(has_news) else {
             continue;
         };
-        let facts = facts(docker, config, containers, service, container)?;
+        let facts = facts(docker, config, containers, container)?;
         say!(
             "\n{}{service}{}: {progress}",
             terminal::BOLD,
             terminal::RESET
         );
-        match explain(&facts) {
+        match explain_facts(&facts) {
             // The same cause stops several services: a full disk, a password.
-            Some(explanation)
-                if explained
-                    .iter()
-                    .any(|known| known.remedy == explanation.remedy) =>
-            {
-                say!("  cause:  {}; see above", explanation.cause);
+            Some(it) if explained.iter().any(|known| known.remedy == it.remedy) => {
+                say!("  cause: {} (see above)", it.cause);
             }
             Some(explanation) => {
                 say_explanation(&explanation);
@@ -63,55 +110,29 @@ pub fn print(
             }
             None => say_facts(docker, container, &facts),
         }
-        say!("  more: cargo xtask logs --no-follow {service}");
-    }
-    if !engine_error.trim().is_empty() {
-        say!(
-            "\ndocker compose says:\n  {}",
-            engine_error.trim().replace('\n', "\n  ")
-        );
+        say!("  more: `cargo xtask logs --no-follow {service}`");
     }
     Ok(())
 }
 
-/// Says of each service that has failed why, where nothing was started.
-pub fn print_failed(
-    docker: &Docker,
-    config: &Config,
-    containers: &BTreeMap<String, Container>,
-) -> anyhow::Result<()> {
-    let progress =
-        |name: &str, container: &Container| container.progress(config.is_one_shot(name), None);
-    let all = containers
-        .iter()
-        .map(|(name, container)| (name.as_str(), progress(name, container)));
-    let failed: Vec<_> = all
-        .filter(|(_, progress)| matches!(progress, Progress::Failed(_)))
-        .collect();
-    print(docker, config, containers, &failed, "")
-}
-
 /// Puts the explanation of a docker command that failed in the place of its error.
-pub fn explain_failure(docker: &Docker, config: &Config, error: anyhow::Error) -> anyhow::Error {
+fn explain_failure(docker: &Docker, config: &Config, error: anyhow::Error) -> anyhow::Error {
     let failure = error.downcast_ref::<Failure>();
     match failure.and_then(|failure| explain_engine(docker, config, &failure.stderr)) {
-        Some(explanation) => {
-            say_explanation(&explanation);
-            anyhow!("{}", explanation.cause)
-        }
+        Some(it) => anyhow!(Problem::new(it.cause).hint(it.remedy).evidence(it.evidence)),
         None => error,
     }
 }
 
 fn say_explanation(explanation: &Explanation) {
     say!(
-        "  cause:  {}{}{}",
+        "  cause: {}{}{}",
         terminal::BOLD,
         explanation.cause,
         terminal::RESET
     );
-    say!("  remedy: {}", explanation.remedy);
-    say!("  seen:   {}", explanation.evidence);
+    say!("  hint: {}", explanation.remedy);
+    say!("  seen: {}", explanation.evidence);
 }
 
 fn say_facts(docker: &Docker, container: &Container, facts: &Facts) {
@@ -135,9 +156,9 @@ fn facts(
     docker: &Docker,
     config: &Config,
     containers: &BTreeMap<String, Container>,
-    service: &str,
     container: &Container,
 ) -> anyhow::Result<Facts> {
+    let service = container.service();
     let state = &container.state;
     let mut engine = docker.redact(&state.error);
     if state.oom_killed {
@@ -176,7 +197,7 @@ fn explain_engine(docker: &Docker, config: &Config, stderr: &str) -> Option<Expl
         engine: stderr.to_owned(),
         ..Facts::default()
     };
-    explain(&facts)?;
+    explain_facts(&facts)?;
     // It names the service that it could not pull for (` umami Error manifest unknown`); a limit that the
     // engine does not take is the lowest.
     let mut errors = stderr.lines().filter_map(|line| line.split_once(" Error "));
@@ -196,12 +217,12 @@ fn explain_engine(docker: &Docker, config: &Config, stderr: &str) -> Option<Expl
         facts.names = names(docker, config, service);
         facts.service.clone_from(service);
     }
-    explain(&facts)
+    explain_facts(&facts)
 }
 
 /// What the rules may name of a service; only looked up when something failed.
 fn names(docker: &Docker, config: &Config, service: &str) -> Vec<(&'static str, String)> {
-    let variables = docker.variables().remove(service).unwrap_or_default();
+    let variables = Stack::variables(docker).remove(service).unwrap_or_default();
     let Some(wanted) = config.services.get(service) else {
         return Vec::new();
     };
@@ -221,7 +242,7 @@ fn names(docker: &Docker, config: &Config, service: &str) -> Vec<(&'static str, 
         ("port_variable", variables.port),
         (
             "holder",
-            doctor::port_holder(docker, config, wanted).unwrap_or_default(),
+            holder::port_holder(docker, &config.name, wanted).unwrap_or_default(),
         ),
     ];
     names

@@ -1,7 +1,6 @@
 //! What the engine says of containers: `docker inspect` and `docker stats` as text, types out.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -47,6 +46,9 @@ pub struct State {
     /// RFC 3339 in UTC.
     #[serde(default)]
     pub started_at: String,
+    /// RFC 3339 in UTC: when the run before this one, or this one, ended.
+    #[serde(default)]
+    pub finished_at: String,
     pub health: Option<Health>,
 }
 
@@ -112,95 +114,6 @@ impl Container {
         let last = self.state.health.as_ref()?.log.as_ref()?.last()?;
         (last.exit_code != 0).then(|| last.output.trim())
     }
-
-    /// How far the container is. `baseline` is the same service's container as it was before anything
-    /// was started: what it did then is no news.
-    pub fn progress(&self, is_one_shot: bool, baseline: Option<&Container>) -> Progress {
-        let same_run = baseline.filter(|before| {
-            before.id == self.id && before.state.started_at == self.state.started_at
-        });
-        let restarts_before = baseline
-            .filter(|before| before.id == self.id)
-            .map_or(0, |before| before.restart_count);
-        let restarts = self.restart_count.saturating_sub(restarts_before);
-        let health = self
-            .state
-            .health
-            .as_ref()
-            .map(|health| health.status.as_str());
-        match (self.state.status.as_str(), health) {
-            ("created", _) if self.state.error.is_empty() || same_run.is_some() => {
-                Progress::Waiting("created")
-            }
-            ("created", _) => Progress::Failed(Reason::NotStarted),
-            ("exited", _) if is_one_shot && self.state.exit_code == 0 => Progress::Ready("done"),
-            ("exited" | "dead", _) if same_run.is_some() => Progress::Waiting("stopped"),
-            ("exited" | "dead" | "restarting" | "running", _) if self.state.oom_killed => {
-                Progress::Failed(Reason::OutOfMemory)
-            }
-            ("exited" | "dead", _) => Progress::Failed(Reason::Exited(self.state.exit_code)),
-            (_, Some("unhealthy")) => Progress::Failed(Reason::Unhealthy),
-            _ if restarts >= RESTARTS_ARE_A_LOOP => {
-                Progress::Failed(Reason::RestartLoop(restarts, self.state.exit_code))
-            }
-            ("restarting", _) => Progress::Waiting("restarting"),
-            ("running", Some("healthy")) => Progress::Ready("healthy"),
-            ("running", Some(_)) => Progress::Waiting("starting"),
-            ("running", None) if is_one_shot => Progress::Waiting("running"),
-            ("running", None) => Progress::Ready("running"),
-            ("paused", _) => Progress::Failed(Reason::Paused),
-            _ => Progress::Waiting("changing"),
-        }
-    }
-}
-
-/// A container whose health stays `starting` may be restarting for ever; its dependencies were
-/// ready before it started, so that the third restart is no coincidence.
-const RESTARTS_ARE_A_LOOP: u64 = 3;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    Waiting(&'static str),
-    Ready(&'static str),
-    Failed(Reason),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    NotStarted,
-    Exited(i64),
-    OutOfMemory,
-    Unhealthy,
-    /// How many restarts, and the last exit code.
-    RestartLoop(u64, i64),
-    Paused,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Reason::NotStarted => f.write_str("could not be started"),
-            Reason::Exited(code) => write!(f, "exited with code {code}"),
-            Reason::OutOfMemory => f.write_str("killed for memory"),
-            Reason::Unhealthy => f.write_str("unhealthy"),
-            Reason::RestartLoop(restarts, code) => {
-                write!(
-                    f,
-                    "restarts for ever ({restarts} times, last exit code {code})"
-                )
-            }
-            Reason::Paused => f.write_str("paused"),
-        }
-    }
-}
-
-impl fmt::Display for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Progress::Waiting(state) | Progress::Ready(state) => f.write_str(state),
-            Progress::Failed(reason) => reason.fmt(f),
-        }
-    }
 }
 
 /// Reads what `docker inspect` prints for containers (Engine 26, 2026-11-22).
@@ -211,18 +124,6 @@ pub fn parse_inspect(json: &str) -> anyhow::Result<Vec<Container>> {
         container.name = container.name.trim_start_matches('/').to_owned();
     }
     Ok(containers)
-}
-
-/// Reads a line of `docker events --format "{{.Actor.ID}} {{.Action}}"`: the id of a container whose state
-/// changed; `Some(None)` when there is another set of containers than before; `None` when nothing changed.
-pub fn parse_event(line: &str) -> Option<Option<String>> {
-    let (id, action) = line.split_once(' ')?;
-    match action {
-        // Each run of a health check is three events.
-        _ if action.starts_with("exec_") => None,
-        "create" | "destroy" | "rename" => Some(None),
-        _ => Some(Some(id.to_owned())),
-    }
 }
 
 /// Reads `docker stats --no-stream --format json`: bytes of memory in use, by container id.
@@ -294,6 +195,11 @@ fn full_name(name: &str) -> String {
     }
 }
 
+/// The first twelve digits of an image's id, as docker shows it.
+pub fn short_id(id: &str) -> &str {
+    id.trim_start_matches("sha256:").get(..12).unwrap_or(id)
+}
+
 /// Reads what `docker image inspect` prints.
 pub fn parse_images(json: &str) -> anyhow::Result<Vec<Image>> {
     serde_json::from_str(json).context("reading the output of `docker image inspect`")
@@ -302,107 +208,6 @@ pub fn parse_images(json: &str) -> anyhow::Result<Vec<Image>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A container as `docker inspect` shows it, with a state of its own.
-    fn container(state: &str, restart_count: u64) -> Container {
-        let json = format!(
-            r#"[{{"Id":"c1","Name":"/umami","Image":"sha256:1","RestartCount":{restart_count},"State":{{{state}}},
-            "Config":{{"Image":"umami:3","Labels":{{"com.docker.compose.service":"umami"}}}},"HostConfig":{{"Memory":1}}}}]"#
-        );
-        parse_inspect(&json).unwrap().remove(0)
-    }
-
-    #[track_caller]
-    fn check(state: &str, restart_count: u64, is_one_shot: bool, wanted: Progress) {
-        assert_eq!(
-            container(state, restart_count).progress(is_one_shot, None),
-            wanted
-        );
-    }
-
-    #[test]
-    fn an_event_says_where_to_look() {
-        assert_eq!(
-            parse_event("c1 exec_create: curl http://127.0.0.1:3000"),
-            None
-        );
-        assert_eq!(
-            parse_event("c1 health_status: healthy"),
-            Some(Some("c1".to_owned()))
-        );
-        assert_eq!(parse_event("c1 die"), Some(Some("c1".to_owned())));
-        assert_eq!(parse_event("c1 rename"), Some(None));
-    }
-
-    #[test]
-    fn tells_ready_from_waiting_from_failed() {
-        use Progress::{Failed, Ready, Waiting};
-        let healthy = r#""Status":"running","Health":{"Status":"healthy","Log":[]}"#;
-        let starting = r#""Status":"running","Health":{"Status":"starting","Log":null}"#;
-        check(healthy, 0, false, Ready("healthy"));
-        check(starting, 0, false, Waiting("starting"));
-        check(r#""Status":"running""#, 0, false, Ready("running"));
-        check(r#""Status":"running""#, 0, true, Waiting("running"));
-        check(r#""Status":"exited","ExitCode":0"#, 0, true, Ready("done"));
-        check(
-            r#""Status":"exited","ExitCode":0"#,
-            0,
-            false,
-            Failed(Reason::Exited(0)),
-        );
-        check(
-            r#""Status":"exited","ExitCode":3"#,
-            0,
-            true,
-            Failed(Reason::Exited(3)),
-        );
-        check(
-            r#""Status":"exited","ExitCode":137,"OOMKilled":true"#,
-            0,
-            true,
-            Failed(Reason::OutOfMemory),
-        );
-        check(
-            r#""Status":"running","Health":{"Status":"unhealthy"}"#,
-            0,
-            false,
-            Failed(Reason::Unhealthy),
-        );
-        check(
-            r#""Status":"created","Error":"port is already allocated""#,
-            0,
-            false,
-            Failed(Reason::NotStarted),
-        );
-        check(r#""Status":"created""#, 0, false, Waiting("created"));
-        // Health stays `starting` for ever in a restart loop.
-        check(starting, 3, false, Failed(Reason::RestartLoop(3, 0)));
-        check(
-            r#""Status":"restarting","ExitCode":1"#,
-            2,
-            false,
-            Waiting("restarting"),
-        );
-    }
-
-    #[test]
-    fn what_happened_before_is_no_news() {
-        let before = container(r#""Status":"exited","ExitCode":1,"StartedAt":"t1""#, 0);
-        let again = container(r#""Status":"exited","ExitCode":1,"StartedAt":"t2""#, 0);
-        assert_eq!(
-            before.progress(true, Some(&before)),
-            Progress::Waiting("stopped")
-        );
-        assert_eq!(
-            again.progress(true, Some(&before)),
-            Progress::Failed(Reason::Exited(1))
-        );
-        let restarted = container(r#""Status":"running","Health":{"Status":"starting"}"#, 9);
-        assert_eq!(
-            restarted.progress(false, Some(&restarted)),
-            Progress::Waiting("starting")
-        );
-    }
 
     #[test]
     fn image_names_are_compared_in_full() {

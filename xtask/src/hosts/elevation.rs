@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::bail;
 
 use crate::hosts::platform::{Platform, render_command};
+use crate::system::process;
 use crate::terminal::{self, say};
 
 /// What an elevated command of ours prints first: from then on its failures are its own.
@@ -39,13 +40,14 @@ pub fn run(command: &[String], platform: Platform) -> anyhow::Result<()> {
     let words = platform.elevated(command, terminal::is_interactive(), distribution.as_deref());
     say!("this needs more rights; running {}", render_command(&words));
     // Ctrl-C at its question is for sudo, which has the terminal to put right.
-    let _interrupted = crate::system::catch_interrupt()?;
+    let _interrupted = crate::system::interrupt::Interrupt::catch()?;
     // Not `cmd!`: sudo asks on our terminal.
-    let output = Command::new(&words[0])
+    let mut program = Command::new(&words[0]);
+    program
         .args(&words[1..])
         .stdin(Stdio::inherit())
-        .stderr(Stdio::inherit())
-        .output();
+        .stderr(Stdio::inherit());
+    let output = process::output(&mut program);
     match output {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) if output.stdout.starts_with(STARTED.as_bytes()) => {

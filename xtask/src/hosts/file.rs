@@ -12,8 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow, bail, ensure};
 
+use super::draft::{self, Draft};
 use crate::hosts::edit::{Edit, Plan, Refusal};
-use crate::system::draft::{self, Draft};
+use crate::system::process;
 use crate::terminal::say;
 use crate::terminal::text;
 
@@ -304,7 +305,7 @@ fn explain(target: &Path, error: anyhow::Error) -> anyhow::Result<Change> {
 
 /// Whether root itself may not change the file: `lsattr` shows `i` (immutable) or `a` (append only).
 fn is_immutable(path: &Path) -> bool {
-    let output = Command::new("lsattr").arg("-d").arg(path).output();
+    let output = process::output(Command::new("lsattr").arg("-d").arg(path));
     let attributes = output.map(|output| output.stdout).unwrap_or_default();
     attributes
         .split(|&byte| byte == b' ')

@@ -2,12 +2,13 @@
 //!
 //! It holds every secret in its environments; this type keeps none of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use serde::Deserialize;
 
 use crate::docker::inspect::Container;
+use crate::terminal::text::render_table;
 
 #[derive(Debug, Deserialize)]
 pub struct Config {
@@ -97,6 +98,33 @@ impl Config {
         serde_yaml::from_str(yaml).context("reading the output of `docker compose config`")
     }
 
+    /// What a service is there for.
+    pub fn role(&self, service: &str) -> Role {
+        if self.is_one_shot(service) {
+            Role::OneShot
+        } else {
+            Role::LongRunning
+        }
+    }
+
+    /// The services, and all that they need: Compose starts those too.
+    pub fn with_dependencies(&self, services: &[&str]) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        let mut open: Vec<&str> = services.to_vec();
+        while let Some(name) = open.pop() {
+            if all.insert(name.to_owned()) {
+                let service = self.services.get(name).into_iter();
+                open.extend(service.flat_map(|it| it.depends_on.keys().map(String::as_str)));
+            }
+        }
+        all
+    }
+
+    /// The names of all images, each as often as a service has it.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        self.services.values().map(|service| service.image.as_str())
+    }
+
     /// Whether a container of this service holds another volume than it is to: one that has got another name
     /// since. Compose does not see that (2.26).
     pub fn has_other_volume(&self, service: &str, container: &Container) -> bool {
@@ -139,6 +167,12 @@ impl Config {
             .1)
     }
 
+    /// The URLs of [`Config::endpoints`] as a table.
+    pub fn render_endpoints(&self) -> String {
+        let row = |(service, url): (&str, String)| vec![service.to_owned(), url];
+        render_table(&self.endpoints().into_iter().map(row).collect::<Vec<_>>())
+    }
+
     /// Each service with a published port, and the URL at which it answers on this machine.
     pub fn endpoints(&self) -> Vec<(&str, String)> {
         let url = |port: &Port| {
@@ -153,6 +187,15 @@ impl Config {
             .filter_map(|(name, service)| Some((name.as_str(), url(service.ports.first()?))))
             .collect()
     }
+}
+
+/// What a service is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is to run until it is stopped.
+    LongRunning,
+    /// It is to end by itself, before those that wait for it start.
+    OneShot,
 }
 
 /// The variables of `.env` by which a service can be changed; empty where there is none.

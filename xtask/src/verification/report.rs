@@ -43,6 +43,14 @@ impl Report {
         }
     }
 
+    /// All that `--json` prints.
+    ///
+    /// # Errors
+    /// Never, with what a report holds.
+    pub fn render_json(&self) -> anyhow::Result<String> {
+        Ok(format!("{}\n", serde_json::to_string_pretty(self)?))
+    }
+
     /// A line a step, and below it why it has failed.
     pub fn render(&self) -> String {
         let row = |step: &Step| {

@@ -88,7 +88,7 @@ fn what_was_saved_comes_back_and_nothing_else() {
     other
         .xtask(&["clean", "--yes"])
         .success()
-        .says("`cargo xtask restore` brings it back");
+        .says("brings it back");
     assert!(
         other
             .xtask(&["backup", "--list"])
@@ -219,7 +219,7 @@ fn new_secrets_replace_the_old_ones_also_when_killed() {
     let run = checkout
         .xtask(&["rotate"])
         .success()
-        .says("all logins of Umami");
+        .says("logs everyone out of Umami");
     let new = checkout.read(".env");
     for (before, after) in old.lines().zip(new.lines()) {
         let is_secret = ["PASSWORD=", "SECRET=", "SECRET_KEY=", "TOKEN="]
@@ -239,10 +239,7 @@ fn new_secrets_replace_the_old_ones_also_when_killed() {
     assert_eq!(logins(&checkout, &old_password), "401 True");
     assert_eq!(logins(&checkout, &key("UMAMI_ADMIN_PASSWORD")), "200 True");
     assert!(!checkout.path(".env.previous").exists());
-    checkout
-        .xtask(&["up"])
-        .success()
-        .says("everything runs already");
+    checkout.xtask(&["up"]).success().says("already up to date");
 
     for _ in 0..rounds() {
         kill_at_random(&checkout, &["rotate"], 15000);
@@ -273,7 +270,7 @@ fn an_upgrade_that_fails_ends_on_the_old_version_with_the_data() {
     checkout
         .xtask(&["upgrade", "--no-pull"])
         .success()
-        .says("nothing to do");
+        .says("already up to date");
     let id = image.id();
 
     image.becomes("analytics-standin/umami:3-broken");
@@ -289,7 +286,7 @@ fn an_upgrade_that_fails_ends_on_the_old_version_with_the_data() {
     checkout
         .xtask(&["upgrade", "--no-pull"])
         .code(1)
-        .says("was taken back");
+        .says("was rolled back");
     assert_eq!((image.id(), fingerprint(&checkout)), (id, a.clone()));
     checkout.xtask(&["status"]).success();
 
@@ -316,10 +313,7 @@ fn an_upgrade_that_fails_ends_on_the_old_version_with_the_data() {
     let next = fingerprint(&checkout);
     assert_ne!(next, a, "nothing was migrated");
     assert_eq!(kept(&next), kept(&a));
-    checkout
-        .xtask(&["up"])
-        .success()
-        .says("everything runs already");
+    checkout.xtask(&["up"]).success().says("already up to date");
 }
 
 /// What no application writes to.

@@ -146,10 +146,7 @@ fn comes_back_with_all_its_data_when_processes_are_killed() {
     postgres_keeps_what_it_committed(&checkout);
     accepted_events_are_stored_in_the_end(&checkout);
     checkout.xtask(&["status"]).success();
-    checkout
-        .xtask(&["up"])
-        .success()
-        .says("everything runs already");
+    checkout.xtask(&["up"]).success().says("already up to date");
 }
 
 fn postgres_keeps_what_it_committed(checkout: &Checkout) {
@@ -578,7 +575,7 @@ fn works_in_odd_surroundings() {
     // A checkout that cannot be written to.
     read_only(&checkout, &["up"])
         .success()
-        .says("everything runs already");
+        .says("already up to date");
     read_only(&checkout, &["status"]).success();
     let env = checkout.read(".env");
     checkout.write(".env", "POSTGRES_USER=analytics_admin\n");
@@ -600,7 +597,7 @@ fn works_in_odd_surroundings() {
         .says("is the stack of another checkout")
         .says(&checkout.root().display().to_string());
     checkout.xtask(&["down"]).success();
-    Run::of(&mut up).success().says("are ready");
+    Run::of(&mut up).success().says("services are healthy");
     let mut clean = elsewhere.xtask_command(&["clean", "--yes", "--no-backup"]);
     Run::of(clean.env("COMPOSE_PROJECT_NAME", &checkout.project)).success();
 }
@@ -626,7 +623,7 @@ fn read_only(checkout: &Checkout, arguments: &[&str]) -> Run {
     }
     let folder = checkout.path("");
     let set = |path: &Path, mode: u32| {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
     set(&folder, 0o555);
     let run = Run::of(&mut command);

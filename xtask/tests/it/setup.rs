@@ -68,7 +68,10 @@ fn a_second_setup_changes_nothing_and_says_so() {
             .modified()
             .unwrap(),
     );
-    checkout.xtask(&["setup"]).success().says("nothing to do");
+    checkout
+        .xtask(&["setup"])
+        .success()
+        .says("already complete");
     let after = (
         checkout.read(".env"),
         fs::metadata(checkout.path(".env"))

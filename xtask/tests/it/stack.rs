@@ -15,8 +15,8 @@ fn the_whole_story_from_nothing_to_nothing() {
     let up = checkout
         .xtask(&["up"])
         .success()
-        .says("made deploy/analytics/.env")
-        .says("all 9 services are ready")
+        .says("created deploy/analytics/.env")
+        .says("all 9 services are healthy")
         .says("cargo xtask hosts");
     let urls = [checkout.umami_port, checkout.glitchtip_port]
         .map(|port| format!("http://localhost:{port}"));
@@ -40,10 +40,7 @@ fn the_whole_story_from_nothing_to_nothing() {
     // The second time there is nothing to do.
     let before = started_at(&checkout);
     let begin = Instant::now();
-    checkout
-        .xtask(&["up"])
-        .success()
-        .says("everything runs already");
+    checkout.xtask(&["up"]).success().says("already up to date");
     assert!(
         begin.elapsed() < Duration::from_secs(1),
         "looking took {:?}",
@@ -77,7 +74,7 @@ fn the_whole_story_from_nothing_to_nothing() {
         .success();
     checkout.xtask(&["down"]).success().says("the data stays");
     checkout.xtask(&["status"]).code(1);
-    checkout.xtask(&["down"]).success().says("nothing runs");
+    checkout.xtask(&["down"]).success().says("already down");
     checkout.xtask(&["up"]).success();
     assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
 
@@ -86,7 +83,7 @@ fn the_whole_story_from_nothing_to_nothing() {
     checkout
         .xtask(&["up"])
         .success()
-        .says("there is data from before this .env");
+        .says("found data that is older than this .env");
     each_application_reaches_its_own_database_alone(&checkout);
     assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
 
@@ -101,15 +98,12 @@ fn the_whole_story_from_nothing_to_nothing() {
     checkout
         .xtask(&["up"])
         .success()
-        .says("all 9 services are ready");
+        .says("all 9 services are healthy");
     let format = r#"{{range .Mounts}}{{if eq .Destination "/data"}}{{.Name}}{{end}}{{end}}"#;
     let mut inspect = checkout.command("docker");
     let inspect = inspect.args(["inspect", "--format", format, &checkout.container("redis")]);
     assert_eq!(Run::of(inspect).success().stdout.trim(), after);
-    checkout
-        .xtask(&["up"])
-        .success()
-        .says("everything runs already");
+    checkout.xtask(&["up"]).success().says("already up to date");
 
     // Clean asks, and nobody answers.
     checkout.xtask(&["clean"]).code(1).says("--yes");
@@ -118,7 +112,7 @@ fn the_whole_story_from_nothing_to_nothing() {
         .xtask(&["clean", "--yes"])
         .success()
         .says(&format!("{}_postgres_data", checkout.project));
-    let clean = clean.says(&format!("the volume {before} stays"));
+    let clean = clean.says(&format!("not the volume {before}"));
     assert!(clean.stderr.contains(&after), "{}", clean.stderr);
     checkout.write("docker-compose.override.yml", &override_file);
     checkout
@@ -380,7 +374,7 @@ fn what_fails_is_named_with_its_log_and_what_dies_comes_back() {
     checkout
         .xtask(&["up", "--timeout", "0"])
         .success()
-        .says("everything runs already");
+        .says("already up to date");
 
     // The main process of each service dies; the engine brings it back, healthy.
     let services = [

@@ -1,76 +1,176 @@
-//! Lines that the code holds, mostly as absences.
+//! Lines that the code holds, mostly as absences: layers, pure files, one place for each power.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::checkout::repository;
 
+/// The layers: a module imports only from rows above its own, and freely within its folder.
+const LAYERS: [&[&str]; 13] = [
+    &["problem"],
+    &["terminal"],
+    &["system", "cli"],
+    &["checkout"],
+    &["env"],
+    &["docker", "apps", "hosts"],
+    &["session"],
+    &["stack", "swarm"],
+    &["diagnosis", "checks", "verification"],
+    &["backup"],
+    &["operations"],
+    &["commands"],
+    &["main"],
+];
+
 /// Text or data in, text or data out.
-const PURE: [&str; 13] = [
+const PURE: [&str; 16] = [
+    "apps/accounts.rs",
     "apps/connection.rs",
     "backup/manifest.rs",
     "checks/judge.rs",
-    "checks/repairs.rs",
     "diagnosis/rules.rs",
+    "docker/engine.rs",
     "docker/inspect.rs",
     "docker/versions.rs",
     "env/dialect.rs",
     "hosts/edit.rs",
     "hosts/platform.rs",
+    "problem.rs",
     "stack/desired.rs",
+    "stack/readiness.rs",
     "terminal/text.rs",
     "verification/report.rs",
 ];
 
 #[test]
+fn a_module_imports_only_from_the_layers_above_its_own() {
+    let row_of: BTreeMap<&str, usize> = LAYERS
+        .iter()
+        .enumerate()
+        .flat_map(|(row, modules)| modules.iter().map(move |module| (*module, row)))
+        .collect();
+    let mut table: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for (path, code) in sources() {
+        let own = module_of(&path);
+        let own_row = *row_of
+            .get(own.as_str())
+            .unwrap_or_else(|| panic!("{own} has no layer"));
+        for other in imports(&code).into_iter().filter(|other| *other != own) {
+            let row = row_of.get(other.as_str()).copied();
+            if row.is_some_and(|row| row >= own_row) {
+                wrong.push(format!("{path} imports {other}"));
+            }
+            if row.is_some() {
+                table.entry(own.clone()).or_default().insert(other);
+            }
+        }
+    }
+    for module in LAYERS.iter().copied().flatten() {
+        let imported = table.get(*module).into_iter().flatten();
+        println!(
+            "{module:13} {}",
+            imported.cloned().collect::<Vec<_>>().join(" ")
+        );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_command_imports_no_other_command() {
+    for (path, code) in sources()
+        .into_iter()
+        .filter(|(path, _)| path.starts_with("commands/"))
+    {
+        for import in code.split("crate::commands::").skip(1) {
+            let name = import
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next();
+            let is_shared = matches!(name, Some("Outcome" | ""));
+            assert!(is_shared, "{path} imports the command {name:?}");
+        }
+        for word in ["Command::new", "fs::write", "files::replace", "process::"] {
+            assert!(!code.contains(word), "{path} uses {word}");
+        }
+    }
+}
+
+#[test]
 fn pure_files_touch_no_file_clock_environment_randomness_or_process() {
+    let sources: BTreeMap<String, String> = sources().into_iter().collect();
     for file in PURE {
-        let code = source(file);
+        let code = sources
+            .get(file)
+            .unwrap_or_else(|| panic!("there is no {file}"));
         for word in [
             "std::fs",
             "std::env",
+            "std::io::std",
             "std::process",
-            "std::time",
-            "std::net",
+            "std::time::Instant",
+            "std::time::SystemTime",
+            "std::net::Tcp",
             "std::thread",
             "rand::",
             "xshell",
             "crate::system",
+            "say!",
         ] {
             assert!(!code.contains(word), "{file} uses {word}");
         }
     }
 }
 
-/// The code of one file below `src`.
-fn source(file: &str) -> String {
-    let found = sources("")
-        .into_iter()
-        .find(|(path, _)| path.ends_with(file));
-    found.unwrap_or_else(|| panic!("there is no {file}")).1
-}
-
 #[test]
-fn docker_alone_runs_docker() {
-    for (path, code) in sources("") {
-        if !path.to_string_lossy().contains("src/docker/") {
-            let mut commands = code
-                .lines()
-                .filter(|line| line.contains("cmd!") || line.contains("Command::new"));
+fn one_place_starts_processes() {
+    for (path, code) in sources() {
+        let starts = [
+            ".spawn()",
+            "Command::output(",
+            "Command::status(",
+            ".run()?",
+            ".read()?",
+        ];
+        let may = ["system/process.rs", "system/cargo.rs"].contains(&path.as_str());
+        // `Step::run` and other functions of ours are called run, too.
+        let code = code.replace("step.run()?", "");
+        for word in starts {
             assert!(
-                !commands.any(|line| line.contains("docker")),
-                "{} runs docker itself",
-                path.display()
+                may || !code.contains(word),
+                "{path} starts a process: {word}"
             );
         }
+        let knows = ["system/", "hosts/"]
+            .iter()
+            .any(|folder| path.starts_with(folder));
+        assert!(
+            knows || !code.contains("Command::new"),
+            "{path} makes a command of its own"
+        );
     }
 }
 
 #[test]
-fn host_alone_writes_files() {
-    for (path, code) in sources("") {
-        let path_text = path.to_string_lossy();
-        let is_host = path_text.contains("/system/") || path_text.ends_with("hosts/file.rs");
+fn docker_alone_runs_docker() {
+    for (path, code) in sources()
+        .into_iter()
+        .filter(|(path, _)| !path.starts_with("docker/"))
+    {
+        let mut commands = code.lines().filter(|line| {
+            line.contains("cmd!") || line.contains("Command::new") || line.contains("xshell")
+        });
+        assert!(
+            !commands.any(|line| line.contains("docker")),
+            "{path} runs docker itself"
+        );
+    }
+}
+
+#[test]
+fn system_alone_writes_files() {
+    for (path, code) in sources() {
+        let may = path.starts_with("system/") || path.starts_with("hosts/");
         for word in [
             "fs::write",
             "File::create",
@@ -79,57 +179,72 @@ fn host_alone_writes_files() {
             "set_permissions",
             "OpenOptions",
         ] {
-            assert!(
-                is_host || !code.contains(word),
-                "{} uses {word}",
-                path.display()
-            );
+            assert!(may || !code.contains(word), "{path} uses {word}");
         }
     }
 }
 
 #[test]
 fn main_alone_chooses_the_exit_code() {
-    for (path, code) in sources("") {
+    for (path, code) in sources() {
+        assert!(!code.contains("process::exit"), "{path} ends the process");
         assert!(
-            !code.contains("process::exit"),
-            "{} ends the process",
-            path.display()
-        );
-        assert!(
-            path.ends_with("main.rs") || !code.contains("ExitCode"),
-            "{} chooses an exit code",
-            path.display()
+            path == "main.rs" || !code.contains("ExitCode"),
+            "{path} chooses an exit code"
         );
     }
 }
 
 #[test]
 fn every_module_says_what_it_is_for() {
-    for (path, _) in sources("") {
-        let text = fs::read_to_string(&path).unwrap();
+    for (path, _) in sources() {
+        let text = fs::read_to_string(repository().join("xtask/src").join(&path)).unwrap();
         assert!(
             text.starts_with("//! "),
-            "{} does not open with what it is for",
-            path.display()
+            "{path} does not open with what it is for"
         );
     }
 }
 
-/// Each source file below a folder of `src`, with its code up to the tests, comments left out.
-fn sources(below: &str) -> Vec<(PathBuf, String)> {
+/// The top-level module of a file.
+fn module_of(path: &str) -> String {
+    path.split('/')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(".rs")
+        .to_owned()
+}
+
+/// The top-level modules that some code names after `crate::`.
+fn imports(code: &str) -> BTreeSet<String> {
+    let is_end = |c: char| !c.is_alphanumeric() && c != '_';
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+            // `use crate::{cli, stack};`
+            Some((group, _)) => found.extend(group.split(is_end).map(str::to_owned)),
+            None => found.extend(rest.split(is_end).next().map(str::to_owned)),
+        }
+    }
+    found
+}
+
+/// Each source file by its path below `src`, with its code up to the tests, comments left out.
+fn sources() -> Vec<(String, String)> {
+    let root = repository().join("xtask/src");
     let mut found = Vec::new();
-    collect(&repository().join("xtask/src").join(below), &mut found);
+    collect(&root, &root, &mut found);
     assert!(!found.is_empty());
     found
 }
 
-fn collect(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+fn collect(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        let is_code = path.extension().is_some_and(|extension| extension == "rs");
         if path.is_dir() {
-            collect(&path, found);
-        } else if path.extension().is_some_and(|it| it == "rs") && !path.ends_with("tests.rs") {
+            collect(root, &path, found);
+        } else if is_code && !path.ends_with("tests.rs") {
             let text = fs::read_to_string(&path).unwrap();
             let code = text
                 .split("#[cfg(test)]\nmod tests")
@@ -139,7 +254,13 @@ fn collect(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
             let code: Vec<&str> = code
                 .filter(|line| !line.trim_start().starts_with("//"))
                 .collect();
-            found.push((path, code.join("\n")));
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .replace('\\', "/");
+            found.push((name, code.join("\n")));
         }
     }
 }

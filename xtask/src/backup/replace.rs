@@ -1,0 +1,95 @@
+//! The data of a backup in the place of what is there. Until everything in it has come back and was
+//! counted, the old data stays where it is.
+
+use anyhow::{Context, bail};
+
+use super::create::check;
+use super::file::Archive;
+use super::manifest::{Manifest, parse_known, refusal};
+use super::stores::Stores;
+use super::{APPLICATIONS, ENV};
+use crate::checkout::Checkout;
+use crate::docker::versions::Version;
+use crate::problem::Problem;
+use crate::system::files;
+use crate::terminal::progress::Meter;
+
+/// Restores beside what is there, counts, and only then replaces. The applications must not run. Killed or
+/// failed, [`Stores::settle`] brings it to an end.
+///
+/// # Errors
+/// When something does not come back; before the swap of the databases, what was there is still there.
+pub fn replace(stores: &Stores, archive: &mut Archive, manifest: &Manifest) -> anyhow::Result<()> {
+    stores.ensure_running()?;
+    let found = stores.stage(archive)?;
+    check(&manifest.databases, &found).context("what came back is not what was saved")?;
+    stores.stop(&["redis"])?;
+    stores.swap()?;
+    stores.settle().map(drop)
+}
+
+/// # Errors
+/// When the backup is from something newer than the images of this stack, with the way out.
+pub fn check_versions(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()> {
+    let versions = APPLICATIONS.map(|(service, owner)| (service, owner, stores.start_known(owner)));
+    check_postgres(stores, manifest)?;
+    for (service, owner, running) in versions {
+        let known = parse_known(&running?.finish()?);
+        let image = stores
+            .config
+            .services
+            .get(owner)
+            .map_or("", |service| &service.image);
+        if let Some(problem) = refusal(service, manifest, &known, image) {
+            bail!(problem);
+        }
+    }
+    Ok(())
+}
+
+fn check_postgres(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()> {
+    let said = stores
+        .postgres_tool("exec postgres --version", "postgres", &[])?
+        .text()?;
+    let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+    let here = said
+        .split_whitespace()
+        .find(is_number)
+        .and_then(Version::parse);
+    let here = here.context("reading the version of PostgreSQL")?;
+    if Version::parse(&manifest.postgres).is_some_and(|saved| saved.0 > here.0) {
+        let (saved, here) = (&manifest.postgres, here.0);
+        let what = format!(
+            "the backup is of PostgreSQL {saved}, and the image is PostgreSQL {here}, which cannot \
+             read it"
+        );
+        bail!(Problem::new(what).hint(
+            "set POSTGRES_IMAGE in deploy/analytics/.env to that major version or a newer one"
+        ));
+    }
+    Ok(())
+}
+
+/// What became of the `.env` in a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    FromBackup,
+    /// There was one already.
+    Kept,
+}
+
+/// Takes `.env` from a backup where there is none.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn take_env_file(checkout: &Checkout, archive: &mut Archive) -> anyhow::Result<Taken> {
+    let path = checkout.env_file();
+    if files::read_text(&path)?.is_some() {
+        return Ok(Taken::Kept);
+    }
+    let mut text = Vec::new();
+    archive.send(ENV, &mut text, &mut Meter::new(ENV))?;
+    let text = String::from_utf8(text).context("reading .env from the backup")?;
+    files::replace_private(&path, &text)?;
+    Ok(Taken::FromBackup)
+}

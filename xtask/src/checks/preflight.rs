@@ -1,0 +1,52 @@
+//! What can stop `up`, looked at before anything is started.
+
+use anyhow::{Context, bail};
+
+use super::judge::{self, Finding, Level};
+use super::{files, names, ports, render};
+use crate::checkout::Checkout;
+use crate::docker::Docker;
+use crate::env::{assignments, dialect};
+use crate::stack::desired::Config;
+use crate::system;
+use crate::terminal::say;
+
+/// What can stop `up`, looked at before anything is started. Warnings are said.
+///
+/// # Errors
+/// When something would stop it; all of that has been said.
+pub fn check(project: &Checkout, docker: &Docker, config: &Config) -> anyhow::Result<()> {
+    let engine = docker.everything()?;
+    let mut findings = names::check_ours(project, &engine, config);
+    findings.extend(ports::check(docker, &engine, config));
+    findings.extend(files::check(project, config));
+    findings.extend(check_values(project, config)?);
+    findings.retain(|finding| finding.level != Level::Good);
+    for finding in &findings {
+        say!("{}", render(finding).trim_end());
+    }
+    match findings
+        .iter()
+        .filter(|finding| finding.level == Level::Stops)
+        .count()
+    {
+        0 => Ok(()),
+        1 => bail!("nothing was started, for the reason above"),
+        count => bail!("nothing was started, for the {count} reasons above"),
+    }
+}
+
+pub fn check_values(project: &Checkout, config: &Config) -> anyhow::Result<Vec<Finding>> {
+    let template = system::files::read_text(&project.env_template())?.unwrap_or_default();
+    let known = dialect::template_variables(&template)
+        .with_context(|| project.display(&project.env_template()))?;
+    let port = config
+        .services
+        .get("glitchtip-web")
+        .and_then(|service| service.ports.first());
+    Ok(judge::check_values(
+        &assignments(project)?,
+        &known,
+        port.map_or("", |port| &port.published),
+    ))
+}

@@ -1,0 +1,398 @@
+//! One docker command: how it is built, and what its three streams are for.
+//!
+//! Must never show a secret: what docker says on stderr is redacted before it goes anywhere.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, bail};
+use xshell::Cmd;
+
+use super::events::Waker;
+use super::{Docker, versions};
+use crate::system::lock::Lock;
+use crate::system::process;
+use crate::terminal::{self, say};
+
+/// A docker command that is about to be run.
+pub struct Invocation<'a> {
+    docker: &'a Docker,
+    cmd: Cmd<'a>,
+    /// Held by the command even if this process is killed: the next one waits for it.
+    lock: Option<&'a Lock>,
+}
+
+/// A docker command that ended with an error, and what it said, without secrets.
+#[derive(Debug)]
+pub struct Failure {
+    pub command: String,
+    pub stderr: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "`{}`: {}", self.command, self.stderr.trim())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl<'a> Invocation<'a> {
+    pub(super) fn new(docker: &'a Docker, cmd: Cmd<'a>) -> Invocation<'a> {
+        Invocation {
+            docker,
+            cmd,
+            lock: None,
+        }
+    }
+
+    pub fn arg(mut self, argument: impl AsRef<str>) -> Invocation<'a> {
+        self.cmd = self.cmd.arg(argument.as_ref());
+        self
+    }
+
+    pub fn args<S: AsRef<str>>(mut self, arguments: impl IntoIterator<Item = S>) -> Invocation<'a> {
+        self.cmd = arguments
+            .into_iter()
+            .fold(self.cmd, |cmd, argument| cmd.arg(argument.as_ref()));
+        self
+    }
+
+    /// Sets a variable of docker's own environment: where a secret goes that a container is to get by
+    /// `--env NAME`.
+    pub fn env(mut self, name: &str, value: &str) -> Invocation<'a> {
+        self.cmd = self.cmd.env(name, value);
+        self
+    }
+
+    /// For a command that changes the stack.
+    pub fn holding(mut self, lock: &'a Lock) -> Invocation<'a> {
+        self.lock = Some(lock);
+        self
+    }
+
+    /// Runs it and returns what it printed.
+    ///
+    /// # Errors
+    /// [`Failure`] when the command failed; when there is no docker, with the remedy.
+    pub fn text(self) -> anyhow::Result<String> {
+        self.start()?.finish()
+    }
+
+    /// Runs it and returns whether it succeeded; what it prints is dropped.
+    ///
+    /// # Errors
+    /// When there is no docker, with the remedy.
+    pub fn succeeds(self) -> anyhow::Result<bool> {
+        Ok(self.output()?.status.success())
+    }
+
+    /// Runs it and returns all that it printed, however it ended.
+    ///
+    /// # Errors
+    /// When there is no docker, with the remedy.
+    pub fn output(self) -> anyhow::Result<Output> {
+        let mut command = self.command(Stdio::null())?;
+        process::output(&mut command).map_err(explain_start)
+    }
+
+    /// Runs it on our own streams.
+    ///
+    /// # Errors
+    /// When there is no docker, with the remedy.
+    pub fn shown(self) -> anyhow::Result<ExitStatus> {
+        let mut command = self.command(Stdio::inherit())?;
+        process::status(&mut command).map_err(explain_start)
+    }
+
+    /// Starts it; several can be under way at once.
+    ///
+    /// # Errors
+    /// When there is no docker, with the remedy.
+    pub fn start(self) -> anyhow::Result<Running<'a>> {
+        let (docker, name) = (self.docker, self.cmd.to_string());
+        let child = self.spawn(None, Stdio::piped())?;
+        Ok(Running {
+            docker,
+            child,
+            command: name,
+        })
+    }
+
+    /// Starts it with stdin and stdout as streams of ours.
+    ///
+    /// # Errors
+    /// When there is no docker, with the remedy.
+    pub fn pipe(self) -> anyhow::Result<Pipe<'a>> {
+        let docker = self.docker;
+        let mut child = self.spawn(Some(Stdio::piped()), Stdio::piped())?;
+        let stderr = child
+            .stderr
+            .take()
+            .map(|pipe| thread::spawn(move || read_all(pipe)));
+        Ok(Pipe {
+            docker,
+            child,
+            stderr,
+        })
+    }
+
+    /// Starts a change of the stack whose end wakes those who wait for events.
+    ///
+    /// # Errors
+    /// When there is no docker, with the remedy.
+    pub fn start_watched(self, waker: Waker) -> anyhow::Result<Change<'a>> {
+        let mut running = self.start()?;
+        let stderr = running.child.stderr.take();
+        let reader = thread::spawn(move || {
+            let text = stderr.map(read_all).unwrap_or_default();
+            waker.change_ended();
+            text
+        });
+        Ok(Change {
+            running,
+            stderr: Some(reader),
+        })
+    }
+
+    /// Runs it and shows each line of its stderr as it comes; the lines are kept for the case that it
+    /// fails.
+    ///
+    /// # Errors
+    /// [`Failure`] when the command failed.
+    pub fn shown_progress(self) -> anyhow::Result<()> {
+        let (docker, command) = (self.docker, self.cmd.to_string());
+        let mut child = self.spawn(None, Stdio::null())?;
+        let mut stderr = String::new();
+        if let Some(pipe) = child.stderr.take() {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                say!("{line}");
+                stderr.push_str(&line);
+                stderr.push('\n');
+            }
+        }
+        if child
+            .wait()
+            .with_context(|| format!("running `{command}`"))?
+            .success()
+        {
+            return Ok(());
+        }
+        bail!(Failure {
+            command,
+            stderr: docker.redact(&stderr)
+        })
+    }
+
+    /// Starts it and returns its stdout, for reading what it prints until it is killed.
+    ///
+    /// # Errors
+    /// When there is no docker, with the remedy.
+    pub(super) fn listen(self) -> anyhow::Result<Child> {
+        let mut command = self.command(Stdio::null())?;
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        process::spawn(&mut command).map_err(explain_start)
+    }
+
+    fn spawn(self, stdin: Option<Stdio>, stdout: Stdio) -> anyhow::Result<Child> {
+        let stdin = match (stdin, self.lock) {
+            (Some(stdin), _) => stdin,
+            (None, Some(lock)) => lock.share()?,
+            (None, None) => Stdio::null(),
+        };
+        let mut command = self.command(stdin)?;
+        command.stdout(stdout).stderr(Stdio::piped());
+        process::spawn(&mut command).map_err(explain_start)
+    }
+
+    fn command(self, stdin: Stdio) -> anyhow::Result<Command> {
+        terminal::say_command(&self.cmd);
+        let mut command = Command::from(self.cmd);
+        command.stdin(stdin);
+        Ok(command)
+    }
+}
+
+/// A docker command under way.
+pub struct Running<'a> {
+    docker: &'a Docker,
+    child: Child,
+    command: String,
+}
+
+impl Running<'_> {
+    /// Waits for the end and returns what was printed.
+    ///
+    /// # Errors
+    /// [`Failure`] when the command failed.
+    pub fn finish(self) -> anyhow::Result<String> {
+        let output = self.child.wait_with_output();
+        let output = output.with_context(|| format!("running `{}`", self.command))?;
+        if !output.status.success() {
+            let stderr = self.docker.redact(&String::from_utf8_lossy(&output.stderr));
+            bail!(Failure {
+                command: self.command,
+                stderr
+            });
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// A command under way whose stdin and stdout are streams of bytes for us.
+pub struct Pipe<'a> {
+    docker: &'a Docker,
+    child: Child,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl Pipe<'_> {
+    /// Writes to the command's stdin and closes it.
+    ///
+    /// # Errors
+    /// What `write` says; but when the command no longer listens, why it does not.
+    pub fn write(
+        &mut self,
+        write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let Some(mut stdin) = self.child.stdin.take() else {
+            return Ok(());
+        };
+        let written = write(&mut stdin);
+        drop(stdin);
+        match written {
+            Err(error) if is_broken_pipe(&error) => match self.wait() {
+                Ok(_) => bail!("the container ended before it had read everything"),
+                Err(error) => Err(error),
+            },
+            other => other,
+        }
+    }
+
+    /// The command's stdout.
+    ///
+    /// # Errors
+    /// The second time.
+    pub fn stdout(&mut self) -> anyhow::Result<ChildStdout> {
+        self.child
+            .stdout
+            .take()
+            .context("reading a container's output twice")
+    }
+
+    /// Waits for the end and returns what it said on stderr, without secrets.
+    ///
+    /// # Errors
+    /// The same, when it failed.
+    pub fn finish(mut self) -> anyhow::Result<String> {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> anyhow::Result<String> {
+        let status = self.child.wait().context("waiting for a container")?;
+        let stderr = self
+            .stderr
+            .take()
+            .and_then(|reader| reader.join().ok())
+            .unwrap_or_default();
+        let stderr = self.docker.redact(&String::from_utf8_lossy(&stderr));
+        if !status.success() {
+            bail!("a container ended with {status}: {}", stderr.trim());
+        }
+        Ok(stderr)
+    }
+}
+
+impl Drop for Pipe<'_> {
+    /// Nobody reads on; the container itself goes with [`Docker::remove_tools`].
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A command that changes the stack, under way.
+pub struct Change<'a> {
+    running: Running<'a>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl Change<'_> {
+    /// # Errors
+    /// When the system does not say.
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        let status = self
+            .running
+            .child
+            .try_wait()
+            .context("waiting for docker")?;
+        Ok(status.is_some())
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// What it said, when it failed.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        let status = self.running.child.wait();
+        if status.is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+        let stderr = self
+            .stderr
+            .take()
+            .and_then(|reader| reader.join().ok())
+            .unwrap_or_default();
+        let stderr = self
+            .running
+            .docker
+            .redact(&String::from_utf8_lossy(&stderr));
+        Err(Failure {
+            command: self.running.command.clone(),
+            stderr,
+        })
+    }
+}
+
+impl Drop for Change<'_> {
+    /// Whoever leaves before the end has seen that it leads nowhere.
+    fn drop(&mut self) {
+        let _ = self.running.child.kill();
+        let _ = self.running.child.wait();
+    }
+}
+
+/// Whether whoever was to read what we wrote has gone.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(is_pipe_error)
+}
+
+fn is_pipe_error(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
+/// What a docker command that failed said, else what went wrong with it.
+pub fn stderr_of(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Failure>() {
+        Some(failure) => failure.stderr.clone(),
+        None => format!("{error:#}"),
+    }
+}
+
+fn explain_start(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => versions::not_installed(std::env::consts::OS).into(),
+        _ => anyhow::Error::new(error).context("running docker"),
+    }
+}
+
+fn read_all(mut from: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = from.read_to_end(&mut bytes);
+    bytes
+}

@@ -1,0 +1,100 @@
+//! The env file, completed from its template. Must never change a value that is set.
+
+use anyhow::Context;
+
+use crate::checkout::Checkout;
+use crate::env::dialect::{self, Completed, Secret};
+use crate::problem::Problem;
+use crate::system::{files, random};
+use crate::terminal::say;
+
+/// Whether the env file was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnvFile {
+    Changed,
+    Unchanged,
+}
+
+/// Makes `.env` complete and says which keys it touched. The caller holds the lock.
+///
+/// # Errors
+/// When the template or the file cannot be read or parsed; nothing is changed then.
+pub fn ensure(checkout: &Checkout) -> anyhow::Result<EnvFile> {
+    let path = checkout.env_file();
+    let template = read_template(checkout)?;
+    let existing = files::read_text(&path)?;
+    files::remove_unfinished(&checkout.stack());
+
+    let completed = complete(checkout, &template, existing.as_deref())?;
+    if existing.as_ref() == Some(&completed.text) {
+        return ensure_private(checkout);
+    }
+    files::replace_private(&path, &completed.text)?;
+
+    say_what_changed(checkout, existing.as_deref(), &completed);
+    Ok(EnvFile::Changed)
+}
+
+/// Makes a secret of the kind that a placeholder asks for.
+pub fn generate(secret: Secret) -> String {
+    match secret {
+        Secret::Alphanumeric(length) => random::letters_and_digits(length),
+        Secret::Uuid => random::uuid(),
+    }
+}
+
+/// The text of `.env.example`.
+///
+/// # Errors
+/// When it is missing.
+pub fn read_template(checkout: &Checkout) -> anyhow::Result<String> {
+    let path = checkout.env_template();
+    files::read_text(&path)?.with_context(|| {
+        let name = checkout.display(&path);
+        Problem::new(format!("{name} is missing")).hint(format!("`git checkout -- {name}`"))
+    })
+}
+
+fn complete(
+    checkout: &Checkout,
+    template: &str,
+    existing: Option<&str>,
+) -> anyhow::Result<Completed> {
+    // Where there is nothing to keep, the template itself: its headings and order are worth having.
+    let completed = dialect::complete(template, existing.unwrap_or(template), generate);
+    completed.with_context(|| {
+        let name = checkout.display(&checkout.env_file());
+        Problem::new(format!("{name} cannot be read; nothing was changed"))
+            .hint("correct that line, then repeat the command")
+    })
+}
+
+fn ensure_private(checkout: &Checkout) -> anyhow::Result<EnvFile> {
+    let path = checkout.env_file();
+    if !files::ensure_private(&path)? {
+        return Ok(EnvFile::Unchanged);
+    }
+    let name = checkout.display(&path);
+    say!("set the mode of {name} to 0600: other users could read it");
+    Ok(EnvFile::Changed)
+}
+
+fn say_what_changed(checkout: &Checkout, existing: Option<&str>, completed: &Completed) {
+    let name = checkout.display(&checkout.env_file());
+    if existing.is_none() {
+        say!(
+            "created {name} with new secrets: {}",
+            completed.filled.join(", ")
+        );
+        return;
+    }
+    if !completed.added.is_empty() {
+        say!("added to {name}: {}", completed.added.join(", "));
+    }
+    if !completed.filled.is_empty() {
+        say!(
+            "generated secrets in {name}: {}",
+            completed.filled.join(", ")
+        );
+    }
+}

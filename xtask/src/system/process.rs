@@ -1,0 +1,127 @@
+//! The only place that starts a process. Must never know what for.
+
+use std::env;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output};
+
+use anyhow::{Context, bail};
+
+use crate::terminal;
+
+/// Starts a command.
+///
+/// # Errors
+/// When there is no such program, or the system refuses to start it.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    command.spawn()
+}
+
+/// Runs a command to its end, whatever that is, and returns what it printed.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn output(command: &mut Command) -> io::Result<Output> {
+    command.output()
+}
+
+/// Runs a command on our streams to its end, whatever that is.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn status(command: &mut Command) -> io::Result<ExitStatus> {
+    command.status()
+}
+
+/// One command that mends something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// A line for `sh`; if it is elevated, words parted by single spaces.
+    pub command: String,
+    pub rights: Rights,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// The user's own are enough.
+    Own,
+    /// It takes an administrator.
+    Elevated,
+}
+
+impl Step {
+    /// The command as a user would type it.
+    pub fn shown(&self) -> String {
+        match self.rights {
+            Rights::Elevated if !is_root() => format!("sudo {}", self.command),
+            _ => self.command.clone(),
+        }
+    }
+
+    /// Runs it on our terminal; what it prints goes to stderr, since it is no result of ours.
+    ///
+    /// # Errors
+    /// When it fails; it has said why.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let mut command = match self.rights {
+            Rights::Own => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &self.command]);
+                shell
+            }
+            Rights::Elevated => elevated(&self.command)?,
+        };
+
+        let status = status(command.stdout(io::stderr()));
+        let status = status.with_context(|| format!("running `{}`", self.command))?;
+
+        if !status.success() {
+            bail!("`{}` ended with {status}", self.command);
+        }
+        Ok(())
+    }
+}
+
+fn elevated(line: &str) -> anyhow::Result<Command> {
+    let mut words = line.split(' ');
+    let program = words.next().unwrap_or_default();
+    // sudo wants the whole path.
+    let file =
+        find_on_path(program).with_context(|| format!("there is no {program} on the PATH"))?;
+    if is_root() {
+        let mut command = Command::new(file);
+        command.args(words);
+        return Ok(command);
+    }
+    let mut command = Command::new("sudo");
+    if !terminal::is_interactive() {
+        command.arg("--non-interactive");
+    }
+    command.arg(file).args(words);
+    Ok(command)
+}
+
+/// The file that `program` on the `PATH` is.
+pub fn find_on_path(program: &str) -> Option<PathBuf> {
+    let name = format!("{program}{}", env::consts::EXE_SUFFIX);
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join(&name))
+        .find(|file| file.is_file())
+}
+
+/// Whether a program is to be found on the `PATH`.
+pub fn is_on_path(program: &str) -> bool {
+    find_on_path(program).is_some()
+}
+
+/// Whether we may do everything. Known on Linux alone; elsewhere no.
+pub fn is_root() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}
