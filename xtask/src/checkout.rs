@@ -28,6 +28,14 @@ impl Checkout {
             Some(folder) => folder,
             None => std::env::current_dir().context("finding the current folder")?,
         };
+        Checkout::around(&start)
+    }
+
+    /// The checkout that a folder is in.
+    ///
+    /// # Errors
+    /// When it is in none.
+    pub fn around(start: &Path) -> anyhow::Result<Checkout> {
         let has_stack =
             |folder: &&Path| folder.join("deploy/analytics").join(COMPOSE_FILE).is_file();
         let root = start.ancestors().find(has_stack).ok_or_else(|| {

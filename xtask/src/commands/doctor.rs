@@ -19,12 +19,12 @@ struct Report {
 }
 
 pub fn run(checkout: &Checkout, options: &cli::Doctor) -> anyhow::Result<Outcome> {
+    open::mention_unfinished(checkout)?;
     let (mut findings, mut trouble) = examine::examine(checkout)?;
     if options.fix && mend::offer_fixes(checkout, trouble.as_ref(), options.yes)? {
         say!("looking again");
         (findings, trouble) = examine::examine(checkout)?;
     }
-    open::mention_unfinished(checkout)?;
 
     let well = findings.iter().all(|finding| finding.level != Level::Stops);
     if options.json {

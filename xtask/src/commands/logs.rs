@@ -6,6 +6,7 @@ use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::docker::Docker;
+use crate::operations::open;
 use crate::stack;
 use crate::system::interrupt::Interrupt;
 use crate::terminal::say;
@@ -14,6 +15,7 @@ pub fn run(checkout: &Checkout, options: &cli::Logs) -> anyhow::Result<Outcome> 
     let docker = Docker::new(checkout)?;
     docker.check_engine()?;
     let config = stack::read_config(&docker)?;
+    open::mention_unfinished(checkout)?;
     if docker.containers(&config.name)?.is_empty() {
         say!("no containers, so no logs; `cargo xtask up` starts the stack");
         return Ok(Outcome::Done);

@@ -165,6 +165,31 @@ mod tests {
     }
 
     #[test]
+    fn what_begins_takes_the_place_of_whatever_was_unfinished() {
+        let folder = tempfile::tempdir().unwrap();
+        let stack = folder.path().join("deploy/analytics");
+        std::fs::create_dir_all(stack.join("backups")).unwrap();
+        std::fs::write(stack.join("docker-compose.yml"), "").unwrap();
+        let checkout = Checkout::around(folder.path()).unwrap();
+        for name in ["backups/.restoring", "backups/.upgrading", ".env.previous"] {
+            std::fs::write(stack.join(name), "{}").unwrap();
+        }
+        let restore = Record::Restore {
+            backup: "a.tar".to_owned(),
+        };
+        begin(&checkout, &restore).unwrap();
+        assert_eq!(read(&checkout).unwrap(), Some(restore));
+        let rotate = Record::Rotate {
+            before: "A=1\n".to_owned(),
+        };
+        begin(&checkout, &rotate).unwrap();
+        assert_eq!(read(&checkout).unwrap(), Some(rotate));
+        end(&checkout).unwrap();
+        assert_eq!(read(&checkout).unwrap(), None);
+        assert_eq!(std::fs::read_dir(stack.join("backups")).unwrap().count(), 0);
+    }
+
+    #[test]
     fn what_is_none_of_ours_is_refused_with_a_way_out() {
         let error = parse::<Record>(r#"{"operation": "move"}"#, Path::new("x")).unwrap_err();
         assert!(Problem::of(&error).hint.unwrap().contains("git pull"));

@@ -17,6 +17,10 @@ mod events;
 mod faults;
 #[cfg(unix)]
 mod hosts;
+#[cfg(unix)]
+mod journal;
+#[cfg(unix)]
+mod pretend;
 mod setup;
 mod stack;
 mod tidy;
