@@ -26,10 +26,9 @@ pub fn run(checkout: &Checkout, options: &cli::Upgrade) -> anyhow::Result<Outcom
         return Ok(Outcome::Done);
     }
 
-    // Until all is saved, the names mean what they meant.
-    upgrade::tag(&session, &old)?;
     say_changes(&session, &stack, (&old, &new))?;
     if options.dry_run {
+        upgrade::discard(&session, &old)?;
         say!("nothing was changed; `cargo xtask upgrade` does it");
         return Ok(Outcome::Done);
     }
@@ -39,7 +38,8 @@ pub fn run(checkout: &Checkout, options: &cli::Upgrade) -> anyhow::Result<Outcom
     Ok(Outcome::Done)
 }
 
-/// The images that change, as they are and as they will be.
+/// The images that change, as they are and as they will be. Until all is saved the names mean what they
+/// meant before.
 fn look_for_newer(
     session: &Session,
     stack: &Stack,
@@ -49,12 +49,20 @@ fn look_for_newer(
     let mut old = docker.images(stack.desired.images())?;
     // What runs counts: the name may mean something newer by now.
     old.extend(stack.images());
-    if !options.no_pull {
-        let pulled = images::pull_all(session);
-        pulled.map_err(|error| diagnosis::explain(docker, &stack.desired, error))?;
+    upgrade::begin_pull(session, &old)?;
+    if !options.no_pull
+        && let Err(error) = images::pull_all(session)
+    {
+        upgrade::discard(session, &old)?;
+        return Err(diagnosis::explain(docker, &stack.desired, error));
     }
     let new = docker.images(stack.desired.images())?;
-    Ok(upgrade::changes(old, new))
+    let (changed_old, new) = upgrade::changes(old.clone(), new);
+    if new.is_empty() {
+        upgrade::discard(session, &old)?;
+    }
+    upgrade::tag(session, &changed_old)?;
+    Ok((changed_old, new))
 }
 
 fn say_changes(

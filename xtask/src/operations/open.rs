@@ -75,6 +75,9 @@ fn resume_unfinished(session: &mut Session, resume: Resume) -> anyhow::Result<()
         match (&record, resume) {
             (Record::Restore { .. }, _) => restore::resume(session)?,
             (Record::Rotate { before }, Resume::Everything) => rotate::resume(session, before)?,
+            (Record::Upgrade(it), _) if it.phase == Phase::Pulling => {
+                upgrade::resume(session, it)?;
+            }
             (Record::Upgrade(it), Resume::Everything) => upgrade::resume(session, it)?,
             (Record::Rotate { .. } | Record::Upgrade(_), _) => {
                 settle_data(session, &record)?;

@@ -37,11 +37,38 @@ pub struct Upgrade {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
+    /// Newer images are being pulled: names may mean them already, and nothing else has changed.
+    Pulling,
     /// The new images are being taken into use.
     #[default]
     Starting,
     /// They do not work; the old ones are coming back, with the data from before where it was changed.
     RollingBack,
+}
+
+/// Notes what the names mean before newer images are pulled: a pull moves them, and a start must not take
+/// the new images into use before the data is saved. [`discard`] ends it, and so does [`run`].
+///
+/// # Errors
+/// When it cannot be written down.
+pub fn begin_pull(session: &Session, old: &Images) -> anyhow::Result<()> {
+    let upgrade = Upgrade {
+        old: old.clone(),
+        new: Images::new(),
+        backup: PathBuf::new(),
+        schema: String::new(),
+        phase: Phase::Pulling,
+    };
+    journal::begin(session.checkout, &Record::Upgrade(upgrade))
+}
+
+/// Lets the names mean what they meant before the pull.
+///
+/// # Errors
+/// When the engine has lost an image.
+pub fn discard(session: &Session, old: &Images) -> anyhow::Result<()> {
+    tag(session, old)?;
+    journal::end(session.checkout)
 }
 
 /// Takes the new images into use, after saving the data.
@@ -53,19 +80,17 @@ pub fn run(session: &Session, old: Images, new: Images) -> anyhow::Result<()> {
     let stores = Stores::find(session, &config)?;
     if !stores.exist()? {
         tag(session, &new)?;
+        journal::end(session.checkout)?;
         return start::everything(session);
     }
 
-    stores.ensure_running()?;
-    let schema = stores.schema()?;
-    let folder = session.checkout.backups();
-    let backup = create::create(session, &stores, &Wanted::new(&folder))
-        .context("nothing was changed, since the backup before it failed")?;
-    say!(
-        "saved the present data in {}",
-        session.checkout.display(&backup)
-    );
-
+    let (backup, schema) = match save(session, &stores) {
+        Ok(saved) => saved,
+        Err(error) => {
+            discard(session, &old)?;
+            return Err(error.context("nothing was changed, since the backup before it failed"));
+        }
+    };
     let upgrade = Upgrade {
         old,
         new,
@@ -85,6 +110,19 @@ pub fn run(session: &Session, old: Images, new: Images) -> anyhow::Result<()> {
     }
 }
 
+/// Saves the data as it is, and what its schema is.
+fn save(session: &Session, stores: &Stores) -> anyhow::Result<(PathBuf, String)> {
+    stores.ensure_running()?;
+    let schema = stores.schema()?;
+    let folder = session.checkout.backups();
+    let backup = create::create(session, stores, &Wanted::new(&folder))?;
+    say!(
+        "saved the present data in {}",
+        session.checkout.display(&backup)
+    );
+    Ok((backup, schema))
+}
+
 /// Brings an upgrade that was killed to its end: forwards, and back if that does not work.
 ///
 /// # Errors
@@ -92,6 +130,10 @@ pub fn run(session: &Session, old: Images, new: Images) -> anyhow::Result<()> {
 pub fn resume(session: &Session, upgrade: &Upgrade) -> anyhow::Result<()> {
     say!("resuming an interrupted upgrade");
     let taken = match upgrade.phase {
+        Phase::Pulling => {
+            say!("nothing had been changed; `cargo xtask upgrade` starts again");
+            return discard(session, &upgrade.old);
+        }
         Phase::Starting => take(session, upgrade)?,
         Phase::RollingBack => {
             restore::settle(session)?;
@@ -122,7 +164,8 @@ pub fn changes(mut old: Images, mut new: Images) -> (Images, Images) {
 /// # Errors
 /// When the engine has lost one of them.
 pub fn tag(session: &Session, images: &Images) -> anyhow::Result<()> {
-    for (name, id) in images {
+    // A name with a digest always means the same image.
+    for (name, id) in images.iter().filter(|(name, _)| !name.contains('@')) {
         session
             .docker
             .tag(id, name)

@@ -15,6 +15,8 @@ enum Unfinished {
     /// Killed between the record and the new `.env`.
     RotationThatWroteNothing,
     Upgrade,
+    /// Killed while the newer images were pulled: their names mean them already.
+    UpgradeThatPulls,
     /// Killed while a restore that is part of it was under way.
     UpgradeOnItsWayBack,
 }
@@ -45,7 +47,9 @@ enum Expected {
 
 use By::{Us, Version090};
 use Expected::{Discarded, Forgotten, Mentioned, Resumed, Settled, Stuck};
-use Unfinished::{Restore, Rotation, RotationThatWroteNothing, Upgrade, UpgradeOnItsWayBack};
+use Unfinished::{
+    Restore, Rotation, RotationThatWroteNothing, Upgrade, UpgradeOnItsWayBack, UpgradeThatPulls,
+};
 
 #[test]
 fn a_command_that_starts_the_stack_resumes_everything() {
@@ -62,6 +66,7 @@ fn a_command_that_starts_the_stack_resumes_everything() {
             check(verb, Upgrade, by, Resumed);
         }
         check(verb, UpgradeOnItsWayBack, Us, Resumed);
+        check(verb, UpgradeThatPulls, Us, Resumed);
     }
 }
 
@@ -79,6 +84,7 @@ fn a_command_that_reads_or_replaces_data_makes_it_whole_and_no_more() {
             check(verb, Upgrade, by, Mentioned);
         }
         check(verb, UpgradeOnItsWayBack, Us, Settled);
+        check(verb, UpgradeThatPulls, Us, Resumed);
     }
 }
 
@@ -163,7 +169,7 @@ fn check(verb: &[&str], unfinished: Unfinished, by: By, expected: Expected) {
     let name = match unfinished {
         Restore => "restore",
         Rotation | RotationThatWroteNothing => "rotation of secrets",
-        Upgrade | UpgradeOnItsWayBack => "upgrade",
+        Upgrade | UpgradeOnItsWayBack | UpgradeThatPulls => "upgrade",
     };
     let resuming = says(&format!("resuming an interrupted {name}"));
     let mentions = says(&format!(
@@ -199,7 +205,7 @@ fn is_left(pretended: &Pretended, unfinished: Unfinished) -> bool {
     let operation = match unfinished {
         Restore => "restore",
         Rotation | RotationThatWroteNothing => "rotate",
-        Upgrade | UpgradeOnItsWayBack => "upgrade",
+        Upgrade | UpgradeOnItsWayBack | UpgradeThatPulls => "upgrade",
     };
     let text = fs::read_to_string(record(pretended)).unwrap_or_default();
     text.contains(&format!("\"operation\": \"{operation}\""))
@@ -220,6 +226,7 @@ fn comes_first(pretended: &Pretended, unfinished: Unfinished) -> bool {
     let first = match unfinished {
         Restore | UpgradeOnItsWayBack => position(&|note| settles(note)),
         Upgrade => position(&|note| note == "tag sha256:new umami:3"),
+        UpgradeThatPulls => position(&|note| note == "tag sha256:old umami:3"),
         Rotation | RotationThatWroteNothing => position(&|note| note.contains(" up --detach")),
     };
     let own = position(&|note| {
@@ -257,7 +264,7 @@ fn leave(pretended: &Pretended, unfinished: Unfinished, by: By) {
     let (path, text) = match (unfinished, by) {
         (Restore, Version090) => (restoring, "a.tar\n".to_owned()),
         (Rotation | RotationThatWroteNothing, Version090) => (previous, before),
-        (Upgrade | UpgradeOnItsWayBack, Version090) => (upgrading, format!("{{{upgrade}}}")),
+        (_, Version090) => (upgrading, format!("{{{upgrade}}}")),
         (Restore, Us) => {
             let text = r#"{"operation": "restore", "backup": "a.tar"}"#.to_owned();
             (record(pretended), text)
@@ -269,11 +276,11 @@ fn leave(pretended: &Pretended, unfinished: Unfinished, by: By) {
                 format!(r#"{{"operation": "rotate", "before": {before}}}"#),
             )
         }
-        (Upgrade | UpgradeOnItsWayBack, Us) => {
-            let phase = if unfinished == Upgrade {
-                "starting"
-            } else {
-                "rolling-back"
+        (Upgrade | UpgradeOnItsWayBack | UpgradeThatPulls, Us) => {
+            let phase = match unfinished {
+                UpgradeThatPulls => "pulling",
+                UpgradeOnItsWayBack => "rolling-back",
+                _ => "starting",
             };
             let text = format!(r#"{{"operation": "upgrade", {upgrade}, "phase": "{phase}"}}"#);
             (record(pretended), text)
