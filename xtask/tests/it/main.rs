@@ -22,5 +22,6 @@ mod journal;
 #[cfg(unix)]
 mod pretend;
 mod setup;
+mod shared;
 mod stack;
 mod tidy;

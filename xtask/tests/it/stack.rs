@@ -1,43 +1,57 @@
-//! The stack on a real engine, from the stand-in images.
+//! The stack on a real engine, from the stand-in images: one claim a test, over one shared stack.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::checkout::{Checkout, Run};
+use crate::shared;
 
 #[test]
 #[ignore = "starts containers"]
-fn the_whole_story_from_nothing_to_nothing() {
+fn up_goes_from_nothing_to_endpoints_and_clean_back_to_nothing() {
     let checkout = Checkout::with_stack();
 
-    // From nothing to endpoints in one command; they alone are on stdout.
-    let up = checkout
-        .xtask(&["up"])
-        .success()
+    let up = checkout.xtask(&["up"]).success();
+    let up = up
         .says("created deploy/analytics/.env")
         .says("all 9 services are healthy")
         .says("cargo xtask hosts");
-    let urls = [checkout.umami_port, checkout.glitchtip_port]
-        .map(|port| format!("http://localhost:{port}"));
-    for url in &urls {
+    for url in urls(&checkout) {
         assert!(
-            up.stdout.contains(url),
+            up.stdout.contains(&url),
             "no {url} on stdout:\n{}",
             up.stdout
         );
-        assert!(
-            up.stdout.lines().all(|line| line.contains("http://")),
-            "more than endpoints:\n{}",
-            up.stdout
-        );
     }
+    let is_endpoint = |line: &str| line.contains("http://");
+    assert!(
+        up.stdout.lines().all(is_endpoint),
+        "more than endpoints:\n{}",
+        up.stdout
+    );
     assert!(
         !up.stderr.contains(&checkout.variable("POSTGRES_PASSWORD")),
         "a secret was printed"
     );
 
-    // The second time there is nothing to do.
+    let volume = format!("{}_postgres_data", checkout.project);
+    checkout
+        .xtask(&["clean", "--yes", "--no-backup"])
+        .success()
+        .says(&volume);
+    assert_nothing_is_left(&checkout);
+    assert!(checkout.path(".env").is_file(), ".env is gone");
+    checkout
+        .xtask(&["clean"])
+        .success()
+        .says("nothing to delete");
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn a_second_up_changes_nothing_within_a_second() {
+    let checkout = shared::stack();
     let before = started_at(&checkout);
     let begin = Instant::now();
     checkout.xtask(&["up"]).success().says("already up to date");
@@ -46,95 +60,217 @@ fn the_whole_story_from_nothing_to_nothing() {
         "looking took {:?}",
         begin.elapsed()
     );
+    checkout
+        .xtask(&["up", "--timeout", "0"])
+        .success()
+        .says("already up to date");
     assert_eq!(started_at(&checkout), before, "something was restarted");
+}
 
+#[test]
+#[ignore = "starts containers"]
+fn status_shows_every_service_with_its_memory() {
+    let checkout = shared::stack();
     let table = checkout.xtask(&["status"]).success().stdout;
-    assert!(
-        table.contains("9 of 9 services are well") && table.contains(&urls[0]),
-        "{table}"
-    );
+    assert!(table.contains("9 of 9 services are well"), "{table}");
+    assert!(table.contains(&urls(&checkout)[0]), "{table}");
     let json = checkout.xtask(&["status", "--json"]).success().stdout;
     let report: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(report["well"], true);
     assert!(report["memory_used"].as_u64().unwrap() > 0);
     assert_eq!(report["memory_limit"].as_u64().unwrap(), 2048 * 1024 * 1024);
+}
 
-    each_application_reaches_its_own_database_alone(&checkout);
-    nothing_but_the_two_ports_is_published(&checkout);
+#[test]
+#[ignore = "starts containers"]
+fn each_application_reaches_its_own_database_alone() {
+    databases_are_apart(&shared::stack());
+}
 
-    // A row outlives everything but clean.
-    checkout.sql(
-        "umami_db",
-        "create table kept (n int); insert into kept values (42)",
-    );
+#[test]
+#[ignore = "starts containers"]
+fn nothing_but_the_two_ports_is_published() {
+    let checkout = shared::stack();
+    let format =
+        "{{range .Publishers}}{{if .PublishedPort}}{{.URL}}:{{.PublishedPort}} {{end}}{{end}}";
+    let run = checkout.compose(&["ps", "--format", format]).success();
+    let mut ports: Vec<&str> = run.stdout.split_whitespace().collect();
+    ports.sort();
+    let mut wanted =
+        [checkout.umami_port, checkout.glitchtip_port].map(|port| format!("127.0.0.1:{port}"));
+    wanted.sort();
+    assert_eq!(ports, wanted);
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn restart_makes_the_containers_of_a_service_anew() {
+    let checkout = shared::stack();
+    let before = checkout.container("redis");
     checkout.xtask(&["restart", "redis"]).success();
-    assert_ne!(started_at(&checkout), before, "nothing was restarted");
-    checkout
+    assert_ne!(
+        checkout.container("redis"),
+        before,
+        "redis was not made anew"
+    );
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn logs_end_when_they_are_not_followed() {
+    shared::stack()
         .xtask(&["logs", "umami", "--no-follow", "--tail", "5"])
         .success();
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn down_keeps_the_data_and_says_when_nothing_runs() {
+    let checkout = shared::stack();
+    keep_a_row(&checkout);
     checkout.xtask(&["down"]).success().says("the data stays");
     checkout.xtask(&["status"]).code(1);
     checkout.xtask(&["down"]).success().says("already down");
     checkout.xtask(&["up"]).success();
-    assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
+    assert_row_is_kept(&checkout);
+}
 
-    // .env is lost, the volume is not.
+#[test]
+#[ignore = "starts containers"]
+fn a_lost_env_file_costs_no_data() {
+    let checkout = shared::stack();
+    keep_a_row(&checkout);
     std::fs::remove_file(checkout.path(".env")).unwrap();
     checkout
         .xtask(&["up"])
         .success()
         .says("found data that is older than this .env");
-    each_application_reaches_its_own_database_alone(&checkout);
-    assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
+    databases_are_apart(&checkout);
+    assert_row_is_kept(&checkout);
+}
 
-    // A volume that gets another name is taken into use, and the one before it is kept.
-    let override_file = checkout.read("docker-compose.override.yml");
+#[test]
+#[ignore = "starts containers"]
+fn a_volume_of_another_name_is_used_and_clean_keeps_the_one_before() {
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["up"]).success();
+    keep_a_row(&checkout);
     let [before, after] =
         ["data", "other"].map(|name| format!("{}_redis_{name}", checkout.project));
-    checkout.write(
-        "docker-compose.override.yml",
-        &format!("{override_file}volumes: {{redis_data: {{name: {after}}}}}\n"),
-    );
+    let original = checkout.read("docker-compose.override.yml");
+    let renamed = format!("{original}volumes: {{redis_data: {{name: {after}}}}}\n");
+    checkout.write("docker-compose.override.yml", &renamed);
+
     checkout
         .xtask(&["up"])
         .success()
         .says("all 9 services are healthy");
     let format = r#"{{range .Mounts}}{{if eq .Destination "/data"}}{{.Name}}{{end}}{{end}}"#;
-    let mut inspect = checkout.command("docker");
-    let inspect = inspect.args(["inspect", "--format", format, &checkout.container("redis")]);
-    assert_eq!(Run::of(inspect).success().stdout.trim(), after);
+    assert_eq!(
+        inspect(&checkout, &checkout.container("redis"), format),
+        after
+    );
     checkout.xtask(&["up"]).success().says("already up to date");
 
     // Clean asks, and nobody answers.
     checkout.xtask(&["clean"]).code(1).says("--yes");
-    assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
-    let clean = checkout
-        .xtask(&["clean", "--yes"])
-        .success()
-        .says(&format!("{}_postgres_data", checkout.project));
+    assert_row_is_kept(&checkout);
+    let clean = checkout.xtask(&["clean", "--yes"]).success();
     let clean = clean.says(&format!("not the volume {before}"));
     assert!(clean.stderr.contains(&after), "{}", clean.stderr);
-    checkout.write("docker-compose.override.yml", &override_file);
+    checkout.write("docker-compose.override.yml", &original);
     checkout
         .xtask(&["clean", "--yes", "--no-backup"])
         .success()
         .says(&before);
+    assert_nothing_is_left(&checkout);
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn a_migration_that_fails_is_named_at_once_with_its_log() {
+    let checkout = Checkout::with_stack();
+    let good = "umami-migrate:\n    image: analytics-standin/umami:3\n";
+    let broken = "umami-migrate:\n    image: analytics-standin/umami:3-broken\n";
+    checkout.replace("docker-compose.override.yml", good, broken);
+    let begin = Instant::now();
+    let run = checkout
+        .xtask(&["up"])
+        .code(1)
+        .says("umami-migrate")
+        .says("cargo xtask logs");
+    assert!(
+        begin.elapsed() < Duration::from_secs(30),
+        "failing took {:?}",
+        begin.elapsed()
+    );
+    let secret = checkout.variable("UMAMI_DATABASE_PASSWORD");
+    assert!(!run.stderr.contains(&secret), "a secret was printed");
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn a_crash_loop_is_no_wait_for_ever() {
+    let checkout = shared::stack();
+    let original = checkout.read("docker-compose.override.yml");
+    // An address that cannot be bound to.
+    let service = "  umami:\n    environment:\n      HOSTNAME: analytics.local\n";
+    checkout.replace("docker-compose.override.yml", "  umami:\n", service);
+    let run = checkout.xtask(&["up"]);
+    checkout.write("docker-compose.override.yml", &original);
+    run.code(1).says("umami").says("analytics.local");
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn what_dies_comes_back_healthy() {
+    let checkout = shared::stack();
+    let services = [
+        "postgres",
+        "redis",
+        "umami",
+        "glitchtip-web",
+        "glitchtip-worker",
+    ];
+    for service in services {
+        let id = checkout.container(service);
+        let before = inspect(&checkout, &id, "{{.RestartCount}}");
+        let pid = inspect(&checkout, &id, "{{.State.Pid}}");
+        Run::of(Command::new("kill").args(["-KILL", &pid])).success();
+        wait_for_restart(&checkout, &id, &before);
+    }
+    for service in services {
+        wait_for(&checkout, service);
+    }
+    checkout.xtask(&["status"]).success();
+}
+
+fn urls(checkout: &Checkout) -> [String; 2] {
+    [checkout.umami_port, checkout.glitchtip_port].map(|port| format!("http://localhost:{port}"))
+}
+
+fn keep_a_row(checkout: &Checkout) {
+    let table = "create table if not exists kept (n int primary key)";
+    checkout.sql("umami_db", table);
+    checkout.sql(
+        "umami_db",
+        "insert into kept values (42) on conflict do nothing",
+    );
+}
+
+#[track_caller]
+fn assert_row_is_kept(checkout: &Checkout) {
+    assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
+}
+
+#[track_caller]
+fn assert_nothing_is_left(checkout: &Checkout) {
     let filter = format!("label=com.docker.compose.project={}", checkout.project);
     for list in [&["ps", "--all"][..], &["volume", "ls"], &["network", "ls"]] {
-        let left = Run::of(
-            checkout
-                .command("docker")
-                .args(list)
-                .args(["--quiet", "--filter", &filter]),
-        )
-        .success();
+        let mut command = checkout.command("docker");
+        let left = Run::of(command.args(list).args(["--quiet", "--filter", &filter])).success();
         assert_eq!(left.stdout, "", "docker {list:?}");
     }
-    assert!(checkout.path(".env").is_file(), ".env is gone");
-    checkout
-        .xtask(&["clean"])
-        .success()
-        .says("nothing to delete");
 }
 
 /// When each container was started.
@@ -156,7 +292,7 @@ fn started_at(checkout: &Checkout) -> Vec<String> {
     lines
 }
 
-fn each_application_reaches_its_own_database_alone(checkout: &Checkout) {
+fn databases_are_apart(checkout: &Checkout) {
     for (role, own, other) in [
         ("umami", "umami_db", "glitchtip_db"),
         ("glitchtip", "glitchtip_db", "umami_db"),
@@ -196,18 +332,6 @@ fn each_application_reaches_its_own_database_alone(checkout: &Checkout) {
             .code(2)
             .says("password authentication failed");
     }
-}
-
-fn nothing_but_the_two_ports_is_published(checkout: &Checkout) {
-    let format =
-        "{{range .Publishers}}{{if .PublishedPort}}{{.URL}}:{{.PublishedPort}} {{end}}{{end}}";
-    let run = checkout.compose(&["ps", "--format", format]).success();
-    let mut ports: Vec<&str> = run.stdout.split_whitespace().collect();
-    ports.sort();
-    let mut wanted =
-        [checkout.umami_port, checkout.glitchtip_port].map(|port| format!("127.0.0.1:{port}"));
-    wanted.sort();
-    assert_eq!(ports, wanted);
 }
 
 #[test]
@@ -323,79 +447,6 @@ fn next_event(container: &str) {
     events.wait().unwrap();
 }
 
-#[test]
-#[ignore = "starts containers"]
-fn what_fails_is_named_with_its_log_and_what_dies_comes_back() {
-    let checkout = Checkout::with_stack();
-    let good = checkout.read("docker-compose.override.yml");
-
-    // A migration that fails: at once, by name, with its log, without a secret, and nothing is lost.
-    let broken = good.replacen(
-        "umami-migrate:\n    image: analytics-standin/umami:3\n",
-        "umami-migrate:\n    image: analytics-standin/umami:3-broken\n",
-        1,
-    );
-    assert_ne!(broken, good);
-    checkout.write("docker-compose.override.yml", &broken);
-    let begin = Instant::now();
-    let run = checkout
-        .xtask(&["up"])
-        .code(1)
-        .says("umami-migrate")
-        .says("cargo xtask logs");
-    assert!(
-        begin.elapsed() < Duration::from_secs(30),
-        "failing took {:?}",
-        begin.elapsed()
-    );
-    assert!(
-        !run.stderr
-            .contains(&checkout.variable("UMAMI_DATABASE_PASSWORD")),
-        "a secret was printed"
-    );
-
-    // Prisma goes no further in a database where a migration failed.
-    checkout.xtask(&["clean", "--yes", "--no-backup"]).success();
-
-    // An address that cannot be bound to: a restart loop, not a wait for ever.
-    let looping = format!("{good}\n").replace(
-        "  umami:\n",
-        "  umami:\n    environment:\n      HOSTNAME: analytics.local\n",
-    );
-    checkout.write("docker-compose.override.yml", &looping);
-    checkout
-        .xtask(&["up"])
-        .code(1)
-        .says("umami")
-        .says("analytics.local");
-
-    checkout.write("docker-compose.override.yml", &good);
-    checkout.xtask(&["up"]).success();
-    checkout
-        .xtask(&["up", "--timeout", "0"])
-        .success()
-        .says("already up to date");
-
-    // The main process of each service dies; the engine brings it back, healthy.
-    let services = [
-        "postgres",
-        "redis",
-        "umami",
-        "glitchtip-web",
-        "glitchtip-worker",
-    ];
-    for service in services {
-        let id = checkout.container(service);
-        let pid = inspect(&checkout, &id, "{{.State.Pid}}");
-        Run::of(Command::new("kill").args(["-KILL", &pid])).success();
-        wait_for_restart(&checkout, &id);
-    }
-    for service in services {
-        wait_for(&checkout, service);
-    }
-    checkout.xtask(&["status"]).success();
-}
-
 fn inspect(checkout: &Checkout, id: &str, format: &str) -> String {
     Run::of(
         checkout
@@ -408,9 +459,10 @@ fn inspect(checkout: &Checkout, id: &str, format: &str) -> String {
     .to_owned()
 }
 
-fn wait_for_restart(checkout: &Checkout, id: &str) {
+/// Waits until a container has restarted once more than `before`.
+fn wait_for_restart(checkout: &Checkout, id: &str, before: &str) {
     let deadline = Instant::now() + Duration::from_secs(30);
-    while inspect(checkout, id, "{{.RestartCount}}") == "0" {
+    while inspect(checkout, id, "{{.RestartCount}}") == before {
         assert!(Instant::now() < deadline, "{id} was not restarted");
         next_event(id);
     }
