@@ -37,5 +37,5 @@ pub fn run(checkout: &Checkout, options: &cli::Doctor) -> anyhow::Result<Outcome
             say!("`cargo xtask doctor --fix` offers to mend the engine");
         }
     }
-    Ok(Outcome::of(well))
+    Ok(Outcome::from(well))
 }

@@ -26,9 +26,9 @@ pub enum Outcome {
     NotDone,
 }
 
-impl Outcome {
+impl From<bool> for Outcome {
     /// Done if all is well.
-    pub fn of(well: bool) -> Outcome {
+    fn from(well: bool) -> Outcome {
         if well {
             Outcome::Done
         } else {

@@ -21,5 +21,5 @@ pub fn run(checkout: &Checkout, options: &cli::Verify) -> anyhow::Result<Outcome
     if !report.passed {
         diagnosis::explain_failed(&docker, &stack::read_config(&docker)?)?;
     }
-    Ok(Outcome::of(report.passed))
+    Ok(Outcome::from(report.passed))
 }

@@ -170,9 +170,10 @@ fn image(service: &str) -> &'static str {
 
 fn containers() -> String {
     let container = |service: &&str| {
-        let state = match ONE_SHOTS.contains(service) {
-            true => r#"{"Status":"exited","ExitCode":0}"#,
-            false => r#"{"Status":"running","Health":{"Status":"healthy","Log":[]}}"#,
+        let state = if ONE_SHOTS.contains(service) {
+            r#"{"Status":"exited","ExitCode":0}"#
+        } else {
+            r#"{"Status":"running","Health":{"Status":"healthy","Log":[]}}"#
         };
         let image = image(service);
         let label = "com.docker.compose";
