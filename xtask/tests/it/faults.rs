@@ -45,33 +45,26 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-#[ignore = "starts containers"]
-fn converges_after_being_killed_at_any_moment() {
-    let checkout = umami_alone();
+fn setup_killed_at_any_moment_leaves_a_whole_env_file_or_none() {
+    let checkout = Checkout::new();
     for _ in 0..rounds() * 5 {
         let _ = fs::remove_file(checkout.path(".env"));
         killed(&checkout, &["setup"], 30);
         checkout.xtask(&["setup"]).success();
+
         let text = checkout.read(".env");
-        assert!(
-            !text.contains("=change_this") && text.contains("\nGLITCHTIP_API_TOKEN="),
-            "half an env file"
-        );
-        assert_eq!(
-            fs::metadata(checkout.path(".env"))
-                .unwrap()
-                .permissions()
-                .mode()
-                & 0o777,
-            0o600
-        );
-        let files = fs::read_dir(checkout.path(""))
+        assert!(!text.contains("=change_this"), "half an env file");
+        assert!(text.contains("\nGLITCHTIP_API_TOKEN="), "half an env file");
+        let mode = fs::metadata(checkout.path(".env"))
             .unwrap()
-            .map(|entry| entry.unwrap().file_name());
-        let left: Vec<_> = files
-            .filter(|name| name.to_string_lossy().starts_with(".env.new"))
-            .collect();
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let files = fs::read_dir(checkout.path("")).unwrap();
+        let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let left: Vec<_> = names.filter(|name| name.starts_with(".env.new")).collect();
         assert!(left.is_empty(), "secrets lie about: {left:?}");
+
         killed(&checkout, &["setup"], 30);
         assert_eq!(
             checkout.read(".env"),
@@ -79,7 +72,12 @@ fn converges_after_being_killed_at_any_moment() {
             "a complete env file was changed"
         );
     }
+}
 
+#[test]
+#[ignore = "starts containers"]
+fn up_down_and_restart_killed_at_any_moment_converge() {
+    let checkout = umami_alone();
     checkout.xtask(&["up"]).success();
     let env = checkout.read(".env");
     checkout.sql("umami_db", "create table kept (n int)");
@@ -92,20 +90,12 @@ fn converges_after_being_killed_at_any_moment() {
                 checkout.xtask(&["down"]).success();
             }
             let moment = killed(&checkout, &[verb], longest);
-            eprintln!("round {round}: {verb} killed after {moment:?}");
+            let what = format!("round {round}, {verb} killed after {moment:?}");
+            eprintln!("{what}");
             let up = checkout.xtask(&["up"]);
-            assert_eq!(
-                up.code,
-                Some(0),
-                "round {round}, {verb} killed after {moment:?}:\n{}",
-                up.stderr
-            );
+            assert_eq!(up.code, Some(0), "{what}:\n{}", up.stderr);
             let rows = checkout.sql("umami_db", "select count(*), max(n) from kept");
-            assert_eq!(
-                rows,
-                format!("{written}|{written}"),
-                "round {round}, {verb} killed after {moment:?}"
-            );
+            assert_eq!(rows, format!("{written}|{written}"), "{what}");
             assert_eq!(checkout.read(".env"), env);
             checkout.xtask(&["status"]).success();
         }
@@ -333,70 +323,66 @@ fn until_back(checkout: &Checkout, service: &str) {
 
 #[test]
 #[ignore = "starts containers"]
+fn a_full_volume_is_named() {
+    let checkout = umami_alone();
+    let small = "{type: tmpfs, device: tmpfs, o: size=30m}";
+    let volume = format!("volumes:\n  postgres_data:\n    driver_opts: {small}\n");
+    let text = checkout.read("docker-compose.override.yml");
+    checkout.write("docker-compose.override.yml", &(text + &volume));
+    let run = checkout.xtask(&["up"]).code(1);
+    run.says("postgres: ")
+        .says("the disk or volume that postgres writes to is full");
+}
+
+#[test]
+#[ignore = "starts containers"]
 fn explains_what_went_wrong_and_loses_nothing() {
     let checkout = umami_alone();
-    let override_file = checkout.read("docker-compose.override.yml");
+    checkout.xtask(&["up"]).success();
+    let kept = "create table kept (n int); insert into kept values (42)";
+    checkout.sql("umami_db", kept);
 
-    // A volume that is full.
-    let small =
-        "volumes:\n  postgres_data:\n    driver_opts: {type: tmpfs, device: tmpfs, o: size=30m}\n";
-    checkout.write(
-        "docker-compose.override.yml",
-        &format!("{override_file}{small}"),
-    );
-    checkout
-        .xtask(&["up"])
-        .code(1)
-        .says("postgres: ")
-        .says("the disk or volume that postgres writes to is full");
-    checkout.write("docker-compose.override.yml", &override_file);
-    checkout.xtask(&["clean", "--yes", "--no-backup"]).success();
+    a_limit_that_is_too_low(&checkout);
+    an_image_that_is_nowhere(&checkout);
+    a_port_that_is_taken_between_the_look_and_the_start(&checkout);
 
     checkout.xtask(&["up"]).success();
-    checkout.sql(
-        "umami_db",
-        "create table kept (n int); insert into kept values (42)",
-    );
-    let env = checkout.read(".env");
+    assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
+}
 
-    // A limit that is too low.
+fn a_limit_that_is_too_low(checkout: &Checkout) {
+    let env = checkout.read(".env");
     checkout.write(
         ".env",
         &env.replace("UMAMI_MEMORY=512M", "UMAMI_MEMORY=12M"),
     );
-    checkout
-        .xtask(&["up"])
-        .code(1)
-        .says("needs more memory than its limit of 12 MiB")
+    let run = checkout.xtask(&["up"]).code(1);
+    run.says("needs more memory than its limit of 12 MiB")
         .says("set UMAMI_MEMORY in");
     checkout.write(".env", &env);
+}
 
-    // An image that is nowhere: nothing listens on that port.
-    checkout.write(
-        "docker-compose.override.yml",
-        &override_file.replace("analytics-standin/umami:3", "127.0.0.1:9/umami:3"),
-    );
-    checkout
-        .xtask(&["up"])
-        .code(1)
-        .says("does not reach the registry 127.0.0.1:9")
+fn an_image_that_is_nowhere(checkout: &Checkout) {
+    let text = checkout.read("docker-compose.override.yml");
+    // Nothing listens on that port.
+    let elsewhere = text.replace("analytics-standin/umami:3", "127.0.0.1:9/umami:3");
+    checkout.write("docker-compose.override.yml", &elsewhere);
+    let run = checkout.xtask(&["up"]).code(1);
+    run.says("does not reach the registry 127.0.0.1:9")
         .says("docker pull 127.0.0.1:9/umami:3");
-    checkout.write("docker-compose.override.yml", &override_file);
+    checkout.write("docker-compose.override.yml", &text);
+}
 
-    // A port that is taken between the look and the start.
+fn a_port_that_is_taken_between_the_look_and_the_start(checkout: &Checkout) {
     checkout.xtask(&["down"]).success();
-    let listener = stolen_at_the_last_moment(&checkout);
-    let me = format!("(pid {})", std::process::id());
-    let words = format!(
-        "port {} of this machine was taken in the meantime by",
-        checkout.umami_port
-    );
-    let (run, listener) = listener.join().unwrap();
-    run.code(1).says(&words).says(&me);
-    drop(listener);
-
-    checkout.xtask(&["up"]).success();
-    assert_eq!(checkout.sql("umami_db", "select n from kept"), "42");
+    let thief = stolen_at_the_last_moment(checkout);
+    let (run, _listener) = thief.join().unwrap();
+    let port = checkout.umami_port;
+    run.code(1)
+        .says(&format!(
+            "port {port} of this machine was taken in the meantime by"
+        ))
+        .says(&format!("(pid {})", std::process::id()));
 }
 
 /// Runs `up` with a docker that waits before it starts anything, until the port is ours.
@@ -437,48 +423,37 @@ fn stolen_at_the_last_moment(checkout: &Checkout) -> thread::JoinHandle<(Run, Tc
     })
 }
 
+/// Lines that break `.env`, and what is said of them; `hidden` never is.
+const BROKEN: [(&[u8], &str); 10] = [
+    (b"A B=hidden", "line"),
+    (b"A=\"hidden", "never closed"),
+    (b"A='x'hidden", "after the closing quote"),
+    (b"=hidden", "no variable name"),
+    (b"A=\xff\xfe", "not UTF-8"),
+    (
+        b"UMAMI_DATABASE_PASSWORD=hid/den",
+        "break the database's URL",
+    ),
+    (b"GLITCHTIP_DOMAIN=errors.local", "has no scheme"),
+    (b"UMAMI_MEMORY=plenty", "plenty"),
+    (b"BIND_ADDRESS=nowhere", "nowhere"),
+    (b"UMAMI_DATABASE=$hidden/x", "UMAMI_DATABASE"),
+];
+
 #[test]
 #[ignore = "starts containers"]
-fn says_what_is_broken_in_the_files_and_starts_nothing() {
+fn says_what_is_broken_in_the_env_file_and_starts_nothing() {
     let checkout = umami_alone();
     checkout.xtask(&["setup"]).success();
     let env = checkout.read(".env");
     let password = checkout.variable("POSTGRES_PASSWORD");
-    let with = |text: &str| format!("{env}\n{text}\n").into_bytes();
-    let broken: [(&str, Vec<u8>, &str); 10] = [
-        ("a name with a blank", with("A B=hidden"), "line"),
-        ("an open quote", with("A=\"hidden"), "never closed"),
-        (
-            "text after a quote",
-            with("A='x'hidden"),
-            "after the closing quote",
-        ),
-        ("no name", with("=hidden"), "no variable name"),
-        (
-            "not UTF-8",
-            [env.as_bytes(), b"A=\xff\xfe\n"].concat(),
-            "not UTF-8",
-        ),
-        (
-            "a URL in a password",
-            with("UMAMI_DATABASE_PASSWORD=hid/den"),
-            "break the database's URL",
-        ),
-        (
-            "no scheme",
-            with("GLITCHTIP_DOMAIN=errors.local"),
-            "has no scheme",
-        ),
-        ("no amount", with("UMAMI_MEMORY=plenty"), "plenty"),
-        ("no port's number", with("BIND_ADDRESS=nowhere"), "nowhere"),
-        (
-            "an unknown reference",
-            with("UMAMI_DATABASE=$hidden/x"),
-            "UMAMI_DATABASE",
-        ),
-    ];
-    for (how, text, words) in broken {
-        fs::write(checkout.path(".env"), &text).unwrap();
+    for (line, words) in BROKEN {
+        let how = String::from_utf8_lossy(line);
+        fs::write(
+            checkout.path(".env"),
+            [env.as_bytes(), line, b"\n"].concat(),
+        )
+        .unwrap();
         let up = checkout.xtask(&["up"]);
         assert_eq!(up.code, Some(1), "{how}: {}", up.stderr);
         assert!(
@@ -486,20 +461,19 @@ fn says_what_is_broken_in_the_files_and_starts_nothing() {
             "{how}: does not say {words:?}:\n{}",
             up.stderr
         );
-        assert!(
-            !up.stderr.contains("hidden") && !up.stderr.contains(&password),
-            "{how}: a value is shown"
-        );
-        assert!(
-            fs::read(checkout.path(".env"))
-                .unwrap()
-                .starts_with(env.as_bytes()),
-            "{how}: .env was changed"
-        );
+        let shows = up.stderr.contains("hidden") || up.stderr.contains(&password);
+        assert!(!shows, "{how}: a value is shown");
+        let text = fs::read(checkout.path(".env")).unwrap();
+        assert!(text.starts_with(env.as_bytes()), "{how}: .env was changed");
     }
-    checkout.write(".env", &env);
+    assert_nothing_was_started(&checkout);
+}
 
-    let override_file = checkout.read("docker-compose.override.yml");
+#[test]
+#[ignore = "starts containers"]
+fn says_what_is_broken_in_the_override_and_starts_nothing() {
+    let checkout = umami_alone();
+    checkout.xtask(&["setup"]).success();
     for (wrong, words) in [
         (
             "services:\n  umami: {image: [}\n",
@@ -511,91 +485,91 @@ fn says_what_is_broken_in_the_files_and_starts_nothing() {
         checkout.write("docker-compose.override.yml", wrong);
         checkout.xtask(&["up"]).code(1).says(words);
     }
-    checkout.write("docker-compose.override.yml", &override_file);
-    assert_eq!(
-        checkout
-            .compose(&["ps", "--all", "--quiet"])
-            .success()
-            .stdout,
-        "",
-        "something was started"
-    );
+    checkout.write("docker-compose.override.yml", "");
+    assert_nothing_was_started(&checkout);
+}
+
+#[track_caller]
+fn assert_nothing_was_started(checkout: &Checkout) {
+    let ids = checkout
+        .compose(&["ps", "--all", "--quiet"])
+        .success()
+        .stdout;
+    assert_eq!(ids, "", "something was started");
 }
 
 #[test]
 #[ignore = "starts containers"]
 fn works_in_odd_surroundings() {
     let checkout = umami_alone();
-    // Two at once: one makes the stack, the other waits for it.
+    two_at_once_take_turns(&checkout);
+    nobody_reads_what_it_prints(&checkout);
+    a_checkout_that_cannot_be_written_to(&checkout);
+    a_path_with_blanks_and_letters_from_elsewhere(&checkout);
+}
+
+fn two_at_once_take_turns(checkout: &Checkout) {
     let start = || {
-        checkout
-            .xtask_command(&["up"])
-            .stdout(Stdio::piped())
+        let mut up = checkout.xtask_command(&["up"]);
+        up.stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
     };
-    let both =
-        [start(), start()].map(|child| Run::from(child.wait_with_output().unwrap()).success());
-    let waited = both
-        .iter()
-        .filter(|run| {
-            run.stderr
-                .contains("another cargo xtask works on this checkout")
-        })
-        .count();
+    let both = [start(), start()];
+    let both = both.map(|child| Run::from(child.wait_with_output().unwrap()).success());
+    let has_waited = |run: &&Run| run.stderr.contains("waiting for another `cargo xtask`");
+    let waited = both.iter().filter(has_waited).count();
     assert_eq!(waited, 1, "{}\n{}", both[0].stderr, both[1].stderr);
+}
 
-    // Nobody reads, and a locale that is not UTF-8.
-    for verb in [
+/// Under a locale that is not UTF-8, too.
+fn nobody_reads_what_it_prints(checkout: &Checkout) {
+    let verbs = [
         &["status"][..],
         &["up"],
         &["logs", "--no-follow"],
         &["doctor"],
         &["doctor", "--json"],
-    ] {
-        let mut child = checkout.xtask_command(verb);
-        let mut child = child
+    ];
+    for verb in verbs {
+        let mut command = checkout.xtask_command(verb);
+        command
             .env("LC_ALL", "POSIX")
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         drop(child.stdout.take());
         let run = Run::from(child.wait_with_output().unwrap());
         assert!(!run.stderr.contains("panicked"), "{verb:?}: {}", run.stderr);
-        assert!(
-            run.code == Some(0) || verb[0] == "logs",
-            "{verb:?}: {:?} {}",
-            run.code,
-            run.stderr
-        );
+        let is_fine = run.code == Some(0) || verb[0] == "logs";
+        assert!(is_fine, "{verb:?}: {:?} {}", run.code, run.stderr);
     }
+}
 
-    // A checkout that cannot be written to.
-    read_only(&checkout, &["up"])
+fn a_checkout_that_cannot_be_written_to(checkout: &Checkout) {
+    read_only(checkout, &["up"])
         .success()
         .says("already up to date");
-    read_only(&checkout, &["status"]).success();
+    read_only(checkout, &["status"]).success();
     let env = checkout.read(".env");
     checkout.write(".env", "POSTGRES_USER=analytics_admin\n");
-    read_only(&checkout, &["setup"]).code(1).says("writing");
+    read_only(checkout, &["setup"]).code(1).says("writing");
     assert_eq!(checkout.read(".env"), "POSTGRES_USER=analytics_admin\n");
     checkout.write(".env", &env);
+}
 
-    // A path with blanks and letters from elsewhere, like anyone's home.
+fn a_path_with_blanks_and_letters_from_elsewhere(checkout: &Checkout) {
     let elsewhere = Checkout::named("Büro „neu“ 网站 ");
-    elsewhere.write(
-        "docker-compose.override.yml",
-        &checkout.read("docker-compose.override.yml"),
-    );
-    elsewhere.write(".env", &env);
+    for name in ["docker-compose.override.yml", ".env"] {
+        elsewhere.write(name, &checkout.read(name));
+    }
     let mut up = elsewhere.xtask_command(&["up"]);
     up.env("COMPOSE_PROJECT_NAME", &checkout.project);
-    Run::of(&mut up)
+    let run = Run::of(&mut up)
         .code(1)
-        .says("is the stack of another checkout")
-        .says(&checkout.root().display().to_string());
+        .says("is the stack of another checkout");
+    run.says(&checkout.root().display().to_string());
     checkout.xtask(&["down"]).success();
     Run::of(&mut up).success().says("services are healthy");
     let mut clean = elsewhere.xtask_command(&["clean", "--yes", "--no-backup"]);
