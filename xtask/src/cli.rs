@@ -66,10 +66,10 @@ pub enum Command {
     Upgrade(Upgrade),
     /// Delete this project's containers, network and volumes, after asking and a backup; keep .env
     Clean(Clean),
-    /// Let the hostnames in .env lead to this machine, by a block in the hosts file
+    /// Map the hostnames in .env to this machine, by a block in the hosts file
     #[command(after_help = EXIT_CODES)]
     Hosts(Hosts),
-    /// The step of `hosts` that runs elevated: put the block for NAMES in, or take it out if there are none
+    /// The step of `hosts` that runs as administrator: write the block for NAMES, or remove it if there are none
     #[command(hide = true)]
     HostsAsRoot(HostsAsRoot),
     /// Look for what is wrong with this machine, .env or the stack; change nothing without --fix
@@ -225,19 +225,19 @@ pub struct Clean {
 
 #[derive(Args)]
 pub struct Hosts {
-    /// Take our block out again
+    /// Remove the block
     #[arg(long)]
     pub remove: bool,
-    /// Change nothing; say what the file and the resolver say, exit 0 if the hostnames lead here
+    /// Change nothing; show where each hostname leads, exit 0 if all of them lead to this machine
     #[arg(long, conflicts_with = "remove")]
     pub check: bool,
-    /// Print the block, for those who edit by hand
+    /// Print the block, to add it by hand
     #[arg(long, conflicts_with_all = ["remove", "check", "file"])]
     pub print: bool,
-    /// Work on another file than the system's
+    /// Use this file instead of the system's hosts file
     #[arg(long, value_name = "PATH")]
     pub file: Option<PathBuf>,
-    /// Do not ask; needed without a terminal
+    /// Do not ask before changing the file; required without a terminal
     #[arg(long)]
     pub yes: bool,
 }

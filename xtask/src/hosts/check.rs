@@ -1,23 +1,25 @@
-//! What leads where, by the hosts file and by the system's resolver. Only looks.
+//! What leads where: each hostname of the env file by the hosts file and by the system's resolver.
+//!
+//! Must never change anything.
 
-use std::env;
 use std::fmt;
-use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 
-use super::edit::{self as hosts, Hostname, Mapping};
-use super::file as hosts_file;
-use super::platform::Platform;
 use crate::checkout::Checkout;
-use crate::env::dialect as env_file;
-use crate::system::{files, resolver};
+use crate::hosts::block;
+use crate::hosts::configured;
+use crate::hosts::hostname::{self, Hostname};
+use crate::hosts::location::{HostsFile, Origin};
+use crate::hosts::platform::Platform;
+use crate::hosts::scan::{self, Mapping};
+use crate::system::resolver;
 use crate::terminal::say;
 
-/// What leads where, by the hosts file and by the system's resolver.
+/// What leads where, a hostname an entry.
 pub struct Check {
     pub hostnames: Vec<HostnameCheck>,
     path: PathBuf,
@@ -27,52 +29,73 @@ pub struct HostnameCheck {
     pub hostname: Hostname,
     /// What the file says, line by line.
     mappings: Vec<Mapping>,
-    /// What the resolver answers, nothing if it does not know or is late; `None` where it does not go by
-    /// this file.
-    answer: Option<Vec<IpAddr>>,
+    resolver: Resolver,
 }
 
-/// Looks where the env file's hostnames lead; changes nothing. The resolver gets `patience` to answer.
+/// What the system's resolver said of a hostname.
+enum Resolver {
+    /// Nothing if it does not know the name, or was late.
+    Answered(Vec<IpAddr>),
+    /// It does not go by this file.
+    NotAsked,
+}
+
+/// Looks where the env file's hostnames lead. The resolver gets `patience` to answer.
 ///
 /// # Errors
 /// When the env file has no hostnames, or the hosts file cannot be read or has half a block.
-pub fn check(project: &Checkout, file: Option<&Path>, patience: Duration) -> anyhow::Result<Check> {
-    let path = file.map_or_else(system_file, Path::to_path_buf);
-    let names = hostnames(project)?;
-    let text = fs::read(hosts_file::resolve(&path)?)
-        .with_context(|| format!("reading {}", path.display()))?;
-    let mappings = hosts::mappings(&text, &names).with_context(|| path.display().to_string())?;
-    let answers = if file.is_none() && platform_of(&path) != Platform::Wsl {
-        resolver::resolve(names.iter().map(Hostname::to_string), patience)
-            .into_iter()
-            .map(Some)
-            .collect()
-    } else {
-        vec![None; names.len()]
+pub fn check(
+    checkout: &Checkout,
+    file: Option<&Path>,
+    patience: Duration,
+) -> anyhow::Result<Check> {
+    let file = HostsFile::find(file)?;
+    let names = configured::hostnames(checkout)?;
+    let scan = scan::scan(&file.contents()?, &names);
+    let mappings = scan
+        .with_context(|| file.path.display().to_string())?
+        .mappings;
+    let resolvers = ask(&file, &names, patience);
+
+    let check = |(hostname, resolver): (Hostname, Resolver)| HostnameCheck {
+        mappings: mappings
+            .iter()
+            .filter(|mapping| mapping.name == hostname)
+            .cloned()
+            .collect(),
+        hostname,
+        resolver,
     };
-    let hostnames = names
-        .into_iter()
-        .zip(answers)
-        .map(|(hostname, answer)| HostnameCheck {
-            mappings: mappings
-                .iter()
-                .filter(|mapping| mapping.name == hostname)
-                .cloned()
-                .collect(),
-            hostname,
-            answer,
-        });
     Ok(Check {
-        hostnames: hostnames.collect(),
-        path,
+        hostnames: names.into_iter().zip(resolvers).map(check).collect(),
+        path: file.path,
     })
 }
 
-/// Says that the hostnames do not lead here, if so. A slow resolver must not keep anyone waiting.
-pub fn mention(project: &Checkout) {
-    if !check(project, None, Duration::from_millis(300)).is_ok_and(|check| check.leads_here()) {
-        say!("the hostnames in .env do not lead here yet; `cargo xtask hosts` makes them");
+/// Says that hostnames do not resolve to this machine, if so. A slow
+/// resolver must not keep anyone waiting.
+pub fn mention(checkout: &Checkout) {
+    let Ok(check) = check(checkout, None, Duration::from_millis(300)) else {
+        return;
+    };
+    let missing = check.hostnames.into_iter();
+    let missing = missing.filter(|check| !check.leads_here());
+    let missing: Vec<Hostname> = missing.map(|check| check.hostname).collect();
+    if !missing.is_empty() {
+        say!(
+            "run `cargo xtask hosts` to open the applications by name: {} {} not resolve to this machine yet",
+            hostname::join(&missing),
+            if missing.len() == 1 { "does" } else { "do" }
+        );
     }
+}
+
+fn ask(file: &HostsFile, names: &[Hostname], patience: Duration) -> Vec<Resolver> {
+    if file.origin == Origin::Named || file.platform == Platform::Wsl {
+        return names.iter().map(|_| Resolver::NotAsked).collect();
+    }
+    let answers = resolver::resolve(names.iter().map(Hostname::to_string), patience);
+    answers.into_iter().map(Resolver::Answered).collect()
 }
 
 impl Check {
@@ -85,101 +108,55 @@ impl Check {
 impl HostnameCheck {
     /// Whether a browser that looks for this hostname reaches the stack.
     pub fn leads_here(&self) -> bool {
-        let mapped = || {
-            self.mappings
-                .iter()
-                .map(|mapping| mapping.address)
-                .collect()
-        };
-        hosts::is_local(&self.answer.clone().unwrap_or_else(mapped))
+        match &self.resolver {
+            Resolver::Answered(addresses) => block::is_this_machine(addresses),
+            Resolver::NotAsked => {
+                let addresses = self.mappings.iter().map(|mapping| mapping.address);
+                block::is_this_machine(&addresses.collect::<Vec<_>>())
+            }
+        }
+    }
+
+    fn verdict(&self) -> &'static str {
+        if self.leads_here() {
+            "resolves to this machine"
+        } else {
+            "does not resolve to this machine; run `cargo xtask hosts`"
+        }
     }
 }
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         for check in &self.hostnames {
-            let verdict = if check.leads_here() {
-                "leads here"
-            } else {
-                "does not lead here; run `cargo xtask hosts`"
-            };
             let lines = check
                 .mappings
                 .iter()
                 .map(|mapping| format!("{} (line {})", mapping.address, mapping.line));
-            let answer = match &check.answer {
-                None => "not asked, it does not go by this file".to_owned(),
-                Some(addresses) => or_nothing(addresses.iter().map(IpAddr::to_string)),
-            };
-            writeln!(f, "{} {verdict}", check.hostname)?;
+            writeln!(f, "{} {}", check.hostname, check.verdict())?;
             writeln!(f, "  {}: {}", self.path.display(), or_nothing(lines))?;
-            writeln!(f, "  the system's resolver: {answer}")?;
+            writeln!(f, "  system resolver: {}", check.resolver)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Resolver::Answered(addresses) => {
+                f.write_str(&or_nothing(addresses.iter().map(IpAddr::to_string)))
+            }
+            Resolver::NotAsked => f.write_str("not asked, since it does not read this file"),
+        }
     }
 }
 
 fn or_nothing(parts: impl Iterator<Item = String>) -> String {
     let text = parts.collect::<Vec<_>>().join(", ");
     if text.is_empty() {
-        "nothing".to_owned()
+        "no address".to_owned()
     } else {
         text
     }
-}
-
-/// The hostnames of `.env`, or of its template while there is none.
-pub fn hostnames(project: &Checkout) -> anyhow::Result<Vec<Hostname>> {
-    let mut path = project.env_file();
-    let text = match files::read_text(&path)? {
-        Some(text) => text,
-        None => {
-            path = project.env_template();
-            files::read_text(&path)?
-                .with_context(|| format!("there is no {}", project.display(&path)))?
-        }
-    };
-    let value = |key| {
-        let value = env_file::value_of(&text, key).with_context(|| project.display(&path))?;
-        value.with_context(|| {
-            format!(
-                "{} has no {key}; run `cargo xtask setup`",
-                project.display(&path)
-            )
-        })
-    };
-    hosts::hostnames_from_env(&value("UMAMI_HOSTNAME")?, &value("GLITCHTIP_DOMAIN")?).map_err(
-        |error| {
-            let assignments = env_file::parse(&text).unwrap_or_default();
-            let line = assignments
-                .iter()
-                .rfind(|a| a.key == error.variable)
-                .map_or(0, |a| a.line);
-            anyhow::Error::from(error).context(format!("{}, line {line}", project.display(&path)))
-        },
-    )
-}
-
-pub fn system_file() -> PathBuf {
-    let file = platform().hosts_file(env::var("SystemRoot").ok().as_deref());
-    // WSL without Windows' drives has Linux' own.
-    if platform() == Platform::Wsl && !file.exists() {
-        PathBuf::from("/etc/hosts")
-    } else {
-        file
-    }
-}
-
-/// Whose rules hold for a file: in WSL there are Windows' files and Linux' own.
-pub fn platform_of(path: &Path) -> Platform {
-    match platform() {
-        Platform::Wsl if !path.starts_with("/mnt") => Platform::Unix,
-        platform => platform,
-    }
-}
-
-/// The system that we run on.
-fn platform() -> Platform {
-    let kernel_release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    Platform::of(env::consts::OS, &kernel_release)
 }

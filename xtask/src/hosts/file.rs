@@ -2,24 +2,21 @@
 //!
 //! Must never leave half a file, nor write what was planned for a file that someone changed since.
 
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::{Component, Path, PathBuf};
-use std::process::Command;
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::Instant;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{anyhow, bail};
+use tempfile::{Builder, NamedTempFile};
 
-use super::draft::{self, Draft};
-use crate::hosts::edit::{Edit, Plan, Refusal};
-use crate::system::process;
-use crate::terminal::say;
-use crate::terminal::text;
-
-const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
-const COPIES_KEPT: usize = 5;
+use crate::hosts::attributes;
+use crate::hosts::copies;
+use crate::hosts::edit::{self, Edit, Plan, Wanted};
+use crate::hosts::lock::{self, Locked};
+use crate::hosts::platform::render_command;
+use crate::problem::Problem;
+use crate::system::files::sync_folder;
 
 /// How a change ended that met no error.
 pub enum Change {
@@ -30,175 +27,163 @@ pub enum Change {
     NotPermitted,
 }
 
-/// The file behind `path`, through symlinks.
-///
-/// # Errors
-/// When it is missing, or is not a regular file.
-pub fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
-    let target =
-        fs::canonicalize(path).with_context(|| format!("looking for {}", path.display()))?;
-    ensure!(
-        fs::metadata(&target)?.is_file(),
-        "{} is not a regular file",
-        path.display()
-    );
-    Ok(target)
+/// A content of the file and the edit that was planned for it.
+#[derive(Clone, Copy)]
+pub struct Planned<'a> {
+    pub before: &'a [u8],
+    pub edit: &'a Edit,
 }
 
-/// Makes the change that `plan` wants of `target`, which [`resolve`] gave. `planned` is a content and
-/// the edit that `plan` made of it; a file that has changed since is planned anew. `copies` is the
-/// folder that gets a copy of the file as it was; without one the caller has kept a copy.
+/// Where the file is kept as it was.
+#[derive(Clone, Copy)]
+pub enum Copies<'a> {
+    Below(&'a Path),
+    /// The caller has kept a copy.
+    Kept,
+}
+
+/// Makes `target`, a file that is no symlink, as `wanted`. A file that has changed since it was `planned`
+/// is planned anew.
 ///
 /// # Errors
 /// With the reason by its name, when the file cannot be changed; it is then as it was.
 pub fn change(
     target: &Path,
-    planned: Option<(&[u8], &Edit)>,
-    plan: impl Fn(&[u8]) -> Result<Plan, Refusal>,
-    copies: Option<&Path>,
+    wanted: &Wanted,
+    planned: Option<Planned>,
+    copies: Copies,
 ) -> anyhow::Result<Change> {
     let start = Instant::now();
-    while start.elapsed() < LOCK_TIMEOUT {
-        match try_change(target, planned, &plan, copies) {
-            Ok(Some(change)) => return Ok(change),
-            Ok(None) => {}
+    while start.elapsed() < lock::TIMEOUT {
+        match attempt(target, wanted, planned, copies) {
+            Ok(Attempt::Ended(change)) => return Ok(change),
+            Ok(Attempt::Overtaken) => {}
             Err(error) => return explain(target, error),
         }
     }
     bail!(
-        "{} was not changed: other programs change it all the time",
+        "{} was not changed: other programs keep changing it",
         target.display()
     )
 }
 
-/// `None` if the file was changed under our hands: then nothing was written.
-fn try_change(
+enum Attempt {
+    Ended(Change),
+    /// The file was changed under our hands; nothing was written.
+    Overtaken,
+}
+
+fn attempt(
     target: &Path,
-    planned: Option<(&[u8], &Edit)>,
-    plan: impl Fn(&[u8]) -> Result<Plan, Refusal>,
-    copies: Option<&Path>,
-) -> anyhow::Result<Option<Change>> {
-    let mut file = File::open(target)?;
-    lock(&file, target)?;
-    let metadata = file.metadata()?;
-    // Whoever held the lock before us has put another file here.
-    if identity(&metadata) != identity(&fs::metadata(target)?) {
-        return Ok(None);
+    wanted: &Wanted,
+    planned: Option<Planned>,
+    copies: Copies,
+) -> anyhow::Result<Attempt> {
+    let mut locked = Locked::open(target)?;
+    // Whoever held the lock before us may have put another file here.
+    if locked.is_outdated()? {
+        return Ok(Attempt::Overtaken);
     }
-    ensure!(
-        !metadata.permissions().readonly(),
-        "it is read-only; make it writable with `chmod u+w`"
-    );
-    let (read, replanned);
-    let (before, edit) = match planned {
-        Some((before, edit)) if has_content(&mut file, before)? => (before, edit),
+    if locked.metadata.permissions().readonly() {
+        return Err(read_only(target));
+    }
+
+    let fresh;
+    let planned = match planned {
+        Some(planned) if locked.says(planned.before)? => planned,
         _ => {
-            read = read_all(&mut file)?;
-            replanned = plan(&read)?;
-            match &replanned {
-                Plan::Change(edit) => (read.as_slice(), edit),
-                Plan::Nothing(_) => return Ok(Some(Change::Unneeded)),
+            fresh = Fresh::plan(locked.contents()?, wanted)?;
+            match fresh.planned() {
+                Some(planned) => planned,
+                None => return Ok(Attempt::Ended(Change::Unneeded)),
             }
         }
     };
-    let replacement = match write_beside(target, &metadata, before, edit) {
-        // `docker run --read-only` has a read-only /etc and a writable /etc/hosts.
-        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
-            OpenOptions::new().write(true).open(target)?;
-            None
-        }
-        written => Some(written?),
-    };
-    if let Some(copies) = copies {
-        keep_copy(target, before, copies)?;
+
+    let replacement = Replacement::prepare(&locked, target, planned)?;
+    if let Copies::Below(folder) = copies {
+        copies::keep(target, planned.before, folder)?;
     }
-    if identity(&metadata) != identity(&fs::metadata(target)?) {
-        return Ok(None);
+    if locked.is_outdated()? {
+        return Ok(Attempt::Overtaken);
     }
-    match replacement.map(|replacement| replacement.replace(target)) {
-        // Whatever the sync says, whoever looks sees the new file.
-        Some(Ok(())) => drop(target.parent().map(draft::sync_folder)),
-        Some(Err(error)) if error.kind() != ErrorKind::ResourceBusy => return Err(error.into()),
-        // A mount point, as /etc/hosts is in a container, can only be written to.
-        _ => write_in_place(target, before, edit)?,
+    replacement.put(target, planned)?;
+    Ok(Attempt::Ended(Change::Written))
+}
+
+fn read_only(target: &Path) -> anyhow::Error {
+    let chmod = ["chmod", "u+w", &target.display().to_string()].map(str::to_owned);
+    let hint = format!("make it writable: `{}`", render_command(&chmod));
+    anyhow!(Problem::new("it is read-only").hint(hint))
+}
+
+/// A plan for what the file says by now.
+struct Fresh {
+    before: Vec<u8>,
+    plan: Plan,
+}
+
+impl Fresh {
+    fn plan(before: Vec<u8>, wanted: &Wanted) -> Result<Fresh, Problem> {
+        let plan = edit::plan(&before, wanted)?;
+        Ok(Fresh { before, plan })
     }
-    Ok(Some(Change::Written))
-}
 
-/// Waits for other writers. The lock is on the file itself, which root and user can both open, and
-/// ends with the process.
-fn lock(file: &File, path: &Path) -> anyhow::Result<()> {
-    match file.try_lock() {
-        Ok(()) => return Ok(()),
-        Err(TryLockError::WouldBlock) => {}
-        // Some network filesystems have no locks; that is no reason not to work.
-        Err(TryLockError::Error(error)) => {
-            say!("working without a lock on {}: {error}", path.display());
-            return Ok(());
-        }
-    }
-    let (sender, receiver) = mpsc::channel();
-    let shared = file.try_clone()?;
-    thread::spawn(move || sender.send(shared.lock()));
-    let locked = receiver.recv_timeout(LOCK_TIMEOUT).with_context(|| {
-        format!(
-            "another program has locked it for {} s; see `fuser {}`",
-            LOCK_TIMEOUT.as_secs(),
-            path.display()
-        )
-    })?;
-    locked.context("locking it")
-}
-
-/// Differs when the file was replaced or written to.
-#[cfg(unix)]
-fn identity(metadata: &Metadata) -> impl PartialEq + use<> {
-    use std::os::unix::fs::MetadataExt;
-    let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
-    (
-        metadata.dev(),
-        metadata.ino(),
-        metadata.size(),
-        seconds,
-        nanoseconds,
-    )
-}
-
-#[cfg(not(unix))]
-fn identity(metadata: &Metadata) -> impl PartialEq + use<> {
-    (metadata.len(), metadata.modified().ok())
-}
-
-fn read_all(file: &mut File) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    file.rewind()?;
-    file.read_to_end(&mut text)?;
-    Ok(text)
-}
-
-/// Compares piece by piece: a second copy of a long blocklist would only cost memory.
-fn has_content(file: &mut File, expected: &[u8]) -> io::Result<bool> {
-    let mut rest = expected;
-    let mut piece = vec![0; 64 * 1024];
-    loop {
-        let length = file.read(&mut piece)?;
-        if length == 0 {
-            return Ok(rest.is_empty());
-        }
-        match rest.split_at_checked(length) {
-            Some((same, further)) if *same == piece[..length] => rest = further,
-            _ => return Ok(false),
+    fn planned(&self) -> Option<Planned<'_>> {
+        match &self.plan {
+            Plan::Change(edit) => Some(Planned {
+                before: &self.before,
+                edit,
+            }),
+            Plan::Nothing(_) => None,
         }
     }
 }
 
-/// Writes the whole new file under another name in the same folder, with the old one's mode and owner.
-fn write_beside(
-    target: &Path,
-    metadata: &Metadata,
-    before: &[u8],
-    edit: &Edit,
-) -> io::Result<Draft> {
+/// What will be put in the place of the file, or nothing where it can only be written to.
+enum Replacement {
+    /// The whole new file, under another name in the same folder.
+    Beside(NamedTempFile),
+    InPlace,
+}
+
+impl Replacement {
+    fn prepare(locked: &Locked, target: &Path, planned: Planned) -> io::Result<Replacement> {
+        match write_beside(target, planned) {
+            Ok(file) => {
+                attributes::copy(&locked.file, file.as_file())?;
+                file.as_file().sync_all()?;
+                Ok(Replacement::Beside(file))
+            }
+            // `docker run --read-only` has a read-only /etc and a writable /etc/hosts.
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
+                OpenOptions::new().write(true).open(target)?;
+                Ok(Replacement::InPlace)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn put(self, target: &Path, planned: Planned) -> io::Result<()> {
+        let Replacement::Beside(file) = self else {
+            return write_in_place(target, planned);
+        };
+        match file.persist(target) {
+            Ok(_) => {
+                // Whatever the sync says, whoever looks sees the new file.
+                let _ = target.parent().map(sync_folder);
+                Ok(())
+            }
+            // A mount point, as /etc/hosts is in a container, can only be written to.
+            Err(refused) if refused.error.kind() == ErrorKind::ResourceBusy => {
+                write_in_place(target, planned)
+            }
+            Err(refused) => Err(refused.error),
+        }
+    }
+}
+
+fn write_beside(target: &Path, planned: Planned) -> io::Result<NamedTempFile> {
     let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else {
         return Err(ErrorKind::InvalidFilename.into());
     };
@@ -208,107 +193,53 @@ fn write_beside(
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let draft = Draft::create(folder.join(&name))?;
-    let mut file = draft.file();
-    for piece in [
-        &before[..edit.range.start],
-        &edit.replacement,
-        &before[edit.range.end..],
-    ] {
-        file.write_all(piece)?;
+
+    let mut file = Builder::new()
+        .prefix(&name)
+        .rand_bytes(0)
+        .tempfile_in(folder)?;
+    for part in planned.edit.apply(planned.before) {
+        file.write_all(part)?;
     }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{MetadataExt, fchown};
-        let made = file.metadata()?;
-        if (made.uid(), made.gid()) != (metadata.uid(), metadata.gid()) {
-            fchown(file, Some(metadata.uid()), Some(metadata.gid()))?;
-        }
-    }
-    file.set_permissions(metadata.permissions())?;
-    file.sync_all()?;
-    Ok(draft)
+    Ok(file)
 }
 
 /// Writes from the first byte that changes, and cuts off afterwards: a block that is added at the end is
 /// one write, and no reader ever misses the lines above it. What fails is put back.
-fn write_in_place(target: &Path, before: &[u8], edit: &Edit) -> io::Result<()> {
+fn write_in_place(target: &Path, planned: Planned) -> io::Result<()> {
+    let Planned { before, edit } = planned;
     let mut file = OpenOptions::new().write(true).open(target)?;
-    let start = edit.range.start as u64;
-    let mut write_from_start = |tail: &[u8]| {
-        file.seek(SeekFrom::Start(start))?;
-        file.write_all(tail)?;
-        file.set_len(start + tail.len() as u64)?;
-        file.sync_all()
-    };
+    let start = edit.range.start;
     let tail = [&edit.replacement, &before[edit.range.end..]].concat();
-    write_from_start(&tail).inspect_err(|_| {
+    write_from(&mut file, start, &tail).inspect_err(|_| {
         // The old bytes have their place on the disk already.
-        let _ = write_from_start(&before[edit.range.start..]);
+        let _ = write_from(&mut file, start, &before[start..]);
     })
 }
 
-/// Keeps a copy of the file as it was, its mode included, and says where. Of many copies the
-/// first stays, which is from before we ever touched the file, and the newest.
-///
-/// # Errors
-/// When the copy cannot be written.
-pub fn keep_copy(target: &Path, before: &[u8], copies: &Path) -> anyhow::Result<()> {
-    let failed = |error: io::Error| anyhow!("keeping a copy in {}: {error}", copies.display());
-    let own = target
-        .components()
-        .filter(|component| matches!(component, Component::Normal(_)));
-    let folder = own.fold(copies.to_path_buf(), |folder, component| {
-        folder.join(component)
-    });
-    fs::create_dir_all(&folder).map_err(failed)?;
-    let time = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let path = folder.join(text::render_file_timestamp(time));
-    let written = File::create_new(&path).and_then(|mut file| {
-        file.write_all(before)?;
-        file.set_permissions(fs::metadata(target)?.permissions())
-    });
-    written
-        .inspect_err(|_| drop(fs::remove_file(&path)))
-        .map_err(failed)?;
-    say!("copy of {} as it was: {}", target.display(), path.display());
-
-    let kept =
-        fs::read_dir(&folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-    let mut kept: Vec<PathBuf> = kept.map_err(failed)?;
-    kept.sort();
-    while kept.len() > COPIES_KEPT {
-        // Another process may have taken it already.
-        let _ = fs::remove_file(kept.remove(1));
-    }
-    Ok(())
+fn write_from(file: &mut File, start: usize, tail: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(start as u64))?;
+    file.write_all(tail)?;
+    file.set_len((start + tail.len()) as u64)?;
+    file.sync_all()
 }
 
 /// Names what the system's error means for this file, or that it is a matter of permission.
 fn explain(target: &Path, error: anyhow::Error) -> anyhow::Result<Change> {
     let path = target.display();
-    let reason = match error.downcast_ref().map(io::Error::kind) {
-        Some(ErrorKind::PermissionDenied) if is_immutable(target) => {
-            format!("it is immutable; take that off with `sudo chattr -ia {path}`")
+    let unchanged = |reason: &str| Problem::new(format!("{path} was not changed: {reason}"));
+    let problem = match error.downcast_ref().map(io::Error::kind) {
+        Some(ErrorKind::PermissionDenied) if attributes::is_immutable(target) => {
+            let chattr = ["sudo", "chattr", "-ia", &path.to_string()].map(str::to_owned);
+            let hint = format!("make it changeable: `{}`", render_command(&chattr));
+            unchanged("it is immutable").hint(hint)
         }
         Some(ErrorKind::PermissionDenied) => return Ok(Change::NotPermitted),
-        Some(ErrorKind::ReadOnlyFilesystem) => "it is on a read-only file system".to_owned(),
+        Some(ErrorKind::ReadOnlyFilesystem) => unchanged("it is on a read-only file system"),
         Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
-            "its disk is full; free some space and repeat".to_owned()
+            unchanged("its disk is full").hint("free some disk space, then repeat the command")
         }
         _ => return Err(error.context(format!("{path} was not changed"))),
     };
-    bail!("{path} was not changed: {reason}")
-}
-
-/// Whether root itself may not change the file: `lsattr` shows `i` (immutable) or `a` (append only).
-fn is_immutable(path: &Path) -> bool {
-    let output = process::output(Command::new("lsattr").arg("-d").arg(path));
-    let attributes = output.map(|output| output.stdout).unwrap_or_default();
-    attributes
-        .split(|&byte| byte == b' ')
-        .next()
-        .is_some_and(|flags| flags.contains(&b'i') || flags.contains(&b'a'))
+    Err(anyhow!(problem))
 }

@@ -1,4 +1,6 @@
 //! What differs between systems: where the hosts file is, and how a command gets the right to change it.
+//!
+//! Must never run a command, only say what it is.
 
 use std::path::PathBuf;
 
@@ -34,19 +36,19 @@ impl Platform {
         }
     }
 
-    /// What to do by hand where [`Platform::elevated`] was refused.
+    /// The hint where [`Platform::elevated`] was refused: what to run by hand.
     pub fn by_hand(self, command: &[String]) -> String {
         match self {
-            Platform::Unix => format!("run: sudo {}", render_command(command)),
+            Platform::Unix => format!("run `sudo {}`", render_command(command)),
             Platform::Wsl => format!(
-                "run in a WSL terminal opened as administrator: {}",
+                "open a WSL terminal as administrator and run `{}`",
                 render_command(command)
             ),
             Platform::Windows => {
                 let words: Vec<String> =
                     command.iter().map(|word| powershell_string(word)).collect();
                 format!(
-                    "run in a PowerShell opened as administrator: & {}",
+                    "open PowerShell as administrator and run `& {}`",
                     words.join(" ")
                 )
             }
@@ -58,34 +60,45 @@ impl Platform {
     pub fn elevated(
         self,
         command: &[String],
-        can_ask: bool,
+        prompt: Prompt,
         distribution: Option<&str>,
     ) -> Vec<String> {
-        let with = |program: &[&str]| {
-            program
-                .iter()
-                .map(|&word| word.to_owned())
-                .chain(command.iter().cloned())
-                .collect::<Vec<_>>()
-        };
-        match (self, can_ask) {
-            (Platform::Unix, true) => with(&["sudo"]),
-            // Without a terminal sudo would fail after asking nobody.
-            (Platform::Unix, false) => with(&["sudo", "-n"]),
+        match self {
+            Platform::Unix => prefixed(prompt.sudo(), command),
             // Root in Linux has no rights over Windows' files; an elevated wsl.exe has.
-            (Platform::Wsl, _) => {
+            Platform::Wsl => {
                 let mut words = vec!["wsl.exe"];
-                words.extend(
-                    distribution
-                        .iter()
-                        .flat_map(|name| ["--distribution", name]),
-                );
+                if let Some(name) = distribution {
+                    words.extend(["--distribution", name]);
+                }
                 words.push("--exec");
-                start_process("powershell.exe", &with(&words))
+                start_process("powershell.exe", &prefixed(&words, command))
             }
-            (Platform::Windows, _) => start_process("powershell", command),
+            Platform::Windows => start_process("powershell", command),
         }
     }
+}
+
+/// Whether sudo may ask for a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    Allowed,
+    /// There is no terminal: sudo would fail after asking nobody.
+    Never,
+}
+
+impl Prompt {
+    fn sudo(self) -> &'static [&'static str] {
+        match self {
+            Prompt::Allowed => &["sudo"],
+            Prompt::Never => &["sudo", "-n"],
+        }
+    }
+}
+
+fn prefixed(program: &[&str], command: &[String]) -> Vec<String> {
+    let program = program.iter().map(|&word| word.to_owned());
+    program.chain(command.iter().cloned()).collect()
 }
 
 /// PowerShell asks through UAC, waits, and hands on the exit code.
@@ -158,19 +171,19 @@ mod tests {
         );
     }
 
-    fn elevated(platform: Platform, can_ask: bool, command: &[&str]) -> Vec<String> {
+    fn elevated(platform: Platform, prompt: Prompt, command: &[&str]) -> Vec<String> {
         let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
-        platform.elevated(&command, can_ask, Some("Debian"))
+        platform.elevated(&command, prompt, Some("Debian"))
     }
 
     #[test]
     fn asks_through_sudo_only_where_someone_can_answer() {
         assert_eq!(
-            elevated(Platform::Unix, true, &["/x", "a b"]),
+            elevated(Platform::Unix, Prompt::Allowed, &["/x", "a b"]),
             ["sudo", "/x", "a b"]
         );
         assert_eq!(
-            elevated(Platform::Unix, false, &["/x", "a b"]),
+            elevated(Platform::Unix, Prompt::Never, &["/x", "a b"]),
             ["sudo", "-n", "/x", "a b"]
         );
     }
@@ -181,7 +194,7 @@ mod tests {
                       -ArgumentList '\"hosts-as-root\"','\"a b\"' -ErrorAction Stop; exit $p.exitcode";
         let windows = elevated(
             Platform::Windows,
-            true,
+            Prompt::Allowed,
             &[r"C:\it's\x.exe", "hosts-as-root", "a b"],
         );
         assert_eq!(windows, ["powershell", "-NoProfile", "-Command", script]);
@@ -189,7 +202,7 @@ mod tests {
         let script = "$p = Start-Process -Verb RunAs -Wait -PassThru -FilePath 'wsl.exe' \
                       -ArgumentList '\"--distribution\"','\"Debian\"','\"--exec\"','\"/x\"','\"a\"' \
                       -ErrorAction Stop; exit $p.exitcode";
-        let wsl = elevated(Platform::Wsl, false, &["/x", "a"]);
+        let wsl = elevated(Platform::Wsl, Prompt::Never, &["/x", "a"]);
         assert_eq!(wsl, ["powershell.exe", "-NoProfile", "-Command", script]);
     }
 
@@ -198,17 +211,17 @@ mod tests {
         let command = ["/it's/x", "hosts-as-root"].map(str::to_owned);
         assert_eq!(
             Platform::Unix.by_hand(&command),
-            r"run: sudo '/it'\''s/x' hosts-as-root"
+            r"run `sudo '/it'\''s/x' hosts-as-root`"
         );
         assert!(
             Platform::Wsl
                 .by_hand(&command)
-                .ends_with(r": '/it'\''s/x' hosts-as-root")
+                .ends_with(r"run `'/it'\''s/x' hosts-as-root`")
         );
         assert!(
             Platform::Windows
                 .by_hand(&command)
-                .ends_with(r": & '/it''s/x' 'hosts-as-root'")
+                .ends_with(r"run `& '/it''s/x' 'hosts-as-root'`")
         );
     }
 }

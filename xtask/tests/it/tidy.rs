@@ -24,7 +24,7 @@ const LAYERS: [&[&str]; 13] = [
 ];
 
 /// Text or data in, text or data out.
-const PURE: [&str; 16] = [
+const PURE: [&str; 19] = [
     "apps/accounts.rs",
     "apps/connection.rs",
     "backup/manifest.rs",
@@ -34,8 +34,11 @@ const PURE: [&str; 16] = [
     "docker/inspect.rs",
     "docker/versions.rs",
     "env/dialect.rs",
+    "hosts/block.rs",
     "hosts/edit.rs",
+    "hosts/hostname.rs",
     "hosts/platform.rs",
+    "hosts/scan.rs",
     "problem.rs",
     "stack/desired.rs",
     "stack/readiness.rs",
