@@ -3,11 +3,12 @@
 //! Must never delete the first copy, which is from before we ever touched the file.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::anyhow;
 
+use crate::hosts::platform::render_command;
 use crate::problem::Problem;
 use crate::system::clock;
 use crate::terminal::say;
@@ -23,7 +24,7 @@ const KEPT: usize = 5;
 pub fn keep(target: &Path, before: &[u8], copies: &Path) -> anyhow::Result<()> {
     let folder = folder_of(target, copies);
     let path = folder.join(text::render_file_timestamp(clock::since_1970()));
-    let failed = |error| failed(&folder, &error);
+    let failed = |error| failed(&folder, copies, &error);
 
     fs::create_dir_all(&folder).map_err(failed)?;
     write(&path, before, target).map_err(failed)?;
@@ -61,7 +62,20 @@ fn remove_old(folder: &Path) -> io::Result<()> {
 }
 
 /// No matter of the hosts file's own permissions, so the system's error is not handed on.
-fn failed(folder: &Path, error: &io::Error) -> anyhow::Error {
+fn failed(folder: &Path, copies: &Path, error: &io::Error) -> anyhow::Error {
     let what = format!("no copy can be kept in {}: {error}", folder.display());
-    anyhow!(Problem::new(what))
+    let problem = Problem::new(what);
+    if error.kind() != ErrorKind::PermissionDenied {
+        return anyhow!(problem);
+    }
+    anyhow!(
+        problem.hint(match copies.parent().filter(|own| own.is_dir()) {
+            // An earlier `sudo cargo xtask hosts` made it, where sudo leaves HOME as it is.
+            Some(own) => format!(
+                "make the folder yours: `sudo chown -R \"$(id -u):$(id -g)\" {}`",
+                render_command(&[own.display().to_string()])
+            ),
+            None => "set XDG_STATE_HOME to a folder that you can write to".to_owned(),
+        })
+    )
 }

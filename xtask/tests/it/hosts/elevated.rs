@@ -206,3 +206,25 @@ fn on_a_terminal_sudo_may_ask() {
     assert_eq!(guarded.notes()[1], "hosts-as-root", "{:?}", guarded.notes());
     assert_eq!(guarded.machine.read(), USERS.to_owned() + BLOCK);
 }
+
+#[test]
+#[ignore = "needs root"]
+fn a_folder_for_copies_that_root_made_is_named_with_the_command_that_gives_it_back() {
+    assert!(is_root(), "this test needs root: it makes a folder as root");
+    let guarded = Guarded::new(USERS, ALLOWS);
+    let state = guarded.machine.checkout.root().join("state");
+    fs::create_dir(state.join("analytics-xtask")).unwrap();
+    let run = Run::of(&mut guarded.command(&["--yes"])).code(1);
+    assert_eq!(guarded.machine.read(), USERS);
+    let command = run.stderr.split('`').nth(1).unwrap();
+    assert!(
+        command.starts_with("sudo chown -R \"$(id -u):$(id -g)\" "),
+        "{command}"
+    );
+    let as_user = command
+        .replace("sudo ", "")
+        .replace("$(id -u):$(id -g)", "65534:65534");
+    Run::of(Command::new("sh").args(["-c", &as_user])).success();
+    Run::of(&mut guarded.command(&["--yes"])).success();
+    assert_eq!(guarded.machine.read(), USERS.to_owned() + BLOCK);
+}
