@@ -17,6 +17,7 @@ use crate::hosts::lock::{self, Locked};
 use crate::hosts::platform::render_command;
 use crate::problem::Problem;
 use crate::system::files::sync_folder;
+use crate::terminal;
 
 /// How a change ended that met no error.
 pub enum Change {
@@ -143,7 +144,11 @@ impl Fresh {
 /// What will be put in the place of the file, or nothing where it can only be written to.
 enum Replacement {
     /// The whole new file, under another name in the same folder.
-    Beside(NamedTempFile),
+    Beside {
+        file: NamedTempFile,
+        /// What it should have of the old one and has not.
+        warning: Option<Problem>,
+    },
     InPlace,
 }
 
@@ -151,9 +156,9 @@ impl Replacement {
     fn prepare(locked: &Locked, target: &Path, planned: Planned) -> io::Result<Replacement> {
         match write_beside(target, planned) {
             Ok(file) => {
-                attributes::copy(&locked.file, file.as_file())?;
+                let warning = attributes::copy(&locked.file, file.as_file(), target)?;
                 file.as_file().sync_all()?;
-                Ok(Replacement::Beside(file))
+                Ok(Replacement::Beside { file, warning })
             }
             // `docker run --read-only` has a read-only /etc and a writable /etc/hosts.
             Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
@@ -165,13 +170,16 @@ impl Replacement {
     }
 
     fn put(self, target: &Path, planned: Planned) -> io::Result<()> {
-        let Replacement::Beside(file) = self else {
+        let Replacement::Beside { file, warning } = self else {
             return write_in_place(target, planned);
         };
         match file.persist(target) {
             Ok(_) => {
                 // Whatever the sync says, whoever looks sees the new file.
                 let _ = target.parent().map(sync_folder);
+                if let Some(warning) = warning {
+                    terminal::say_warning(&warning);
+                }
                 Ok(())
             }
             // A mount point, as /etc/hosts is in a container, can only be written to.

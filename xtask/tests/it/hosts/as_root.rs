@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::process::Command;
 
 use super::{BLOCK, Machine, USERS, is_root};
@@ -125,6 +126,55 @@ fn owner_group_and_mode_survive_when_root_writes() {
         assert_eq!((after.uid(), after.gid()), (1234, 2345));
         assert_eq!(after.mode() & 0o7777, 0o664);
     }
+}
+
+/// Anyone may read, and the user 1234 may write: in the kernel's own form, version 2.
+#[cfg(target_os = "linux")]
+const ACCESS_LIST: [u8; 44] = [
+    2, 0, 0, 0, //
+    1, 0, 6, 0, 255, 255, 255, 255, // its owner
+    2, 0, 6, 0, 210, 4, 0, 0, // the user 1234
+    4, 0, 4, 0, 255, 255, 255, 255, // its group
+    16, 0, 6, 0, 255, 255, 255, 255, // the mask
+    32, 0, 4, 0, 255, 255, 255, 255, // others
+];
+
+#[cfg(target_os = "linux")]
+const LABEL: &[u8] = b"system_u:object_r:net_conf_t:s0\0";
+
+#[cfg(target_os = "linux")]
+fn set_attribute(path: &Path, name: &str, value: &[u8]) {
+    rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty()).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+fn attribute(path: &Path, name: &str) -> Option<Vec<u8>> {
+    let mut value = vec![0; 1024];
+    let length = rustix::fs::getxattr(path, name, &mut value[..]).ok()?;
+    Some(value[..length].to_vec())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs root"]
+fn the_selinux_label_and_the_access_list_survive() {
+    assert!(
+        is_root(),
+        "this test needs root: it sets a security attribute"
+    );
+    let machine = Machine::new(USERS);
+    set_attribute(&machine.file, "security.selinux", LABEL);
+    set_attribute(&machine.file, "system.posix_acl_access", &ACCESS_LIST);
+    let inode = fs::metadata(&machine.file).unwrap().ino();
+    let run = machine.hosts(&["--yes"]).success();
+    assert_ne!(fs::metadata(&machine.file).unwrap().ino(), inode);
+    assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+    let (label, list) = ("security.selinux", "system.posix_acl_access");
+    assert_eq!(attribute(&machine.file, label).as_deref(), Some(LABEL));
+    assert_eq!(
+        attribute(&machine.file, list).as_deref(),
+        Some(&ACCESS_LIST[..])
+    );
 }
 
 #[test]
