@@ -57,7 +57,7 @@ fn change(checkout: &Checkout, options: &Hosts) -> anyhow::Result<Outcome> {
         before: &before,
         edit: &edit,
     };
-    announce(&file, planned);
+    announce(&file, &wanted, planned);
     if !options.yes && !terminal::ask("Make this change?")? {
         say!("leaving {path} unchanged");
         return Ok(Outcome::NotDone);
@@ -76,8 +76,8 @@ fn change(checkout: &Checkout, options: &Hosts) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// What will be changed.
-fn announce(file: &HostsFile, planned: Planned) {
+/// What will be changed, and what the user should know before.
+fn announce(file: &HostsFile, wanted: &Wanted, planned: Planned) {
     if file.platform == Platform::Wsl {
         say!("using Windows' hosts file, since the browser outside of WSL uses it");
     }
@@ -87,6 +87,9 @@ fn announce(file: &HostsFile, planned: Planned) {
         file.path.display(),
         edit.trim_end()
     );
+    if let Some(warning) = file.warning(planned.before, wanted) {
+        terminal::say_warning(&warning);
+    }
 }
 
 fn leave_to_nixos(file: &HostsFile, wanted: &Wanted) -> anyhow::Result<Outcome> {

@@ -1,4 +1,4 @@
-//! Which hosts file is meant, and what it says. Must never change it.
+//! Which hosts file is meant, and what is known of it before it is changed. Must never change it.
 
 use std::env;
 use std::fs;
@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
+use crate::hosts::cloud_init;
 use crate::hosts::edit::{self, Plan, Wanted};
 use crate::hosts::platform::Platform;
+use crate::problem::Problem;
+
+const CLOUD_INIT: &str = "/etc/cloud";
 
 /// A hosts file.
 pub struct HostsFile {
@@ -75,6 +79,25 @@ impl HostsFile {
     pub fn is_made_by_nixos(&self) -> bool {
         self.target.starts_with("/nix/store")
     }
+
+    /// What the user should know before the file, which says `before`, is changed.
+    pub fn warning(&self, before: &[u8], wanted: &Wanted) -> Option<Problem> {
+        let configuration = match self.origin {
+            Origin::System => cloud_init_configuration(),
+            Origin::Named => Vec::new(),
+        };
+        if is_cloud_init_off() {
+            return None;
+        }
+        let cloud_init = cloud_init::detect(before, &configuration)?;
+        let template = cloud_init.template.as_ref();
+        let template = template.and_then(|path| fs::read_to_string(path).ok());
+        cloud_init.warning(
+            &self.path.display().to_string(),
+            wanted,
+            &template.unwrap_or_default(),
+        )
+    }
 }
 
 fn system_platform() -> Platform {
@@ -90,4 +113,27 @@ fn system_file(platform: Platform) -> PathBuf {
     } else {
         file
     }
+}
+
+/// Two ways to say it: by hand, and by what cloud-init found at boot.
+fn is_cloud_init_off() -> bool {
+    Path::new(CLOUD_INIT).join("cloud-init.disabled").exists()
+        || Path::new("/run/cloud-init/disabled").exists()
+}
+
+/// Its files that everyone can read, the one that wins last.
+fn cloud_init_configuration() -> Vec<String> {
+    let folder = Path::new(CLOUD_INIT);
+    let parts = fs::read_dir(folder.join("cloud.cfg.d"))
+        .into_iter()
+        .flatten();
+    let parts = parts.flatten().map(|entry| entry.path());
+    let mut parts: Vec<PathBuf> = parts
+        .filter(|path| path.extension().is_some_and(|extension| extension == "cfg"))
+        .collect();
+    parts.sort();
+    let files = [folder.join("cloud.cfg")].into_iter().chain(parts);
+    files
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .collect()
 }

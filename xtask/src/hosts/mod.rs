@@ -3,6 +3,7 @@
 mod attributes;
 pub mod block;
 pub mod check;
+pub mod cloud_init;
 pub mod configured;
 pub mod copies;
 pub mod edit;

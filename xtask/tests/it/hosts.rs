@@ -16,6 +16,12 @@ const BLOCK: &str = "# >>> cargo xtask hosts >>>\n127.0.0.1 analytics.local erro
                      ::1 analytics.local errors.local\n# <<< cargo xtask hosts <<<\n";
 const USERS: &str = "127.0.0.1\tlocalhost\n# mine\n10.0.0.1 nas # tab\n";
 
+/// What cloud-init writes on top of a hosts file.
+const CLOUD_INIT: &str = "# Your system has configured 'manage_etc_hosts' as True.\n\
+                          # As a result, if you wish for changes to this file to persist\n\
+                          # then you will need to either\n\
+                          # a.) make changes to the master file in /etc/cloud/templates/hosts.debian.tmpl\n";
+
 /// A checkout, and a hosts file in a folder of its own.
 struct Machine {
     checkout: Checkout,
@@ -310,6 +316,24 @@ fn keeps_the_first_copy_and_the_newest_five_in_all() {
         USERS.to_owned() + "# 3\n"
     );
     assert_eq!(fs::metadata(&copies[0]).unwrap().mode() & 0o7777, 0o640);
+}
+
+#[test]
+fn a_file_that_cloud_init_writes_anew_is_changed_with_a_warning_before() {
+    let machine = Machine::new(&(CLOUD_INIT.to_owned() + USERS));
+    let run = machine.hosts(&["--yes"]).success();
+    let place = |text: &str| {
+        run.stderr
+            .find(text)
+            .unwrap_or_else(|| panic!("{}", run.stderr))
+    };
+    assert!(
+        place("rewrites") < place("keeping a copy"),
+        "{}",
+        run.stderr
+    );
+    place("`cargo xtask hosts --print | sudo tee -a /etc/cloud/templates/hosts.debian.tmpl`");
+    assert_eq!(machine.read(), CLOUD_INIT.to_owned() + USERS + BLOCK);
 }
 
 /// Runs a command on a terminal, where someone types `input`; asserts its exit code.

@@ -24,7 +24,7 @@ const LAYERS: [&[&str]; 13] = [
 ];
 
 /// Text or data in, text or data out.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "apps/accounts.rs",
     "apps/connection.rs",
     "backup/manifest.rs",
@@ -35,6 +35,7 @@ const PURE: [&str; 19] = [
     "docker/versions.rs",
     "env/dialect.rs",
     "hosts/block.rs",
+    "hosts/cloud_init.rs",
     "hosts/edit.rs",
     "hosts/hostname.rs",
     "hosts/platform.rs",

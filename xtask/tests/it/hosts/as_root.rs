@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
-use super::{BLOCK, Machine, USERS, is_root};
+use super::{BLOCK, CLOUD_INIT, Machine, USERS, is_root};
 use crate::checkout::Run;
 
 /// A script as root with mounts of its own. `$X` is the xtask, `$D` the folder of the hosts file.
@@ -175,6 +175,37 @@ fn the_selinux_label_and_the_access_list_survive() {
         attribute(&machine.file, list).as_deref(),
         Some(&ACCESS_LIST[..])
     );
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_configuration_of_cloud_init_decides_over_the_header() {
+    let machine = Machine::new(USERS);
+    fs::write(machine.checkout.root().join("header"), CLOUD_INIT).unwrap();
+    let script = r#"
+        cp -a /etc own-etc; mount --bind own-etc /etc
+        mkdir -p /etc/cloud/cloud.cfg.d /etc/cloud/templates
+        rm -f /etc/cloud/cloud-init.disabled
+        warns() { "$X" hosts --yes 2>said; "$X" hosts --remove --yes; grep -q 'will be lost at the next boot' said; }
+        ! warns
+        echo 'manage_etc_hosts: true' > /etc/cloud/cloud.cfg; warns
+        grep -q "echo 'manage_etc_hosts: false' | sudo tee /etc/cloud/cloud.cfg.d/" said
+        # What it says to type makes it so.
+        sed -n "s/^.*hint: .*\`\(.*\)\`$/\1/p" said | sed 's/sudo //' | sh
+        ! warns
+        rm /etc/cloud/cloud.cfg.d/*
+        touch /etc/cloud/cloud-init.disabled; ! warns
+        rm /etc/cloud/cloud-init.disabled
+        cat header /etc/hosts > new; cp new /etc/hosts; warns
+        sed -n "s/^.*hint: .*\`\(.*\)\`$/\1/p" said | sed "s|cargo xtask|'$X'|; s/sudo //" | sh
+        ! warns
+        # Now the template brings the block back.
+        "$X" hosts --yes; "$X" hosts --remove --yes 2>said; grep -q 'it will be back' said
+        sed -n "s/^.*hint: .*\`\(.*\)\`$/\1/p" said | sed 's/sudo //' | sh
+        warns
+        test ! -s /etc/cloud/templates/hosts.debian.tmpl
+    "#;
+    with_own_mounts(&machine, script).success();
 }
 
 #[test]
