@@ -72,15 +72,13 @@ pub fn check(
     })
 }
 
-/// Says that hostnames do not resolve to this machine, if so. A slow
+/// Says that hostnames which belong in the hosts file do not resolve to this machine, if so. A slow
 /// resolver must not keep anyone waiting.
 pub fn mention(checkout: &Checkout) {
     let Ok(check) = check(checkout, None, Duration::from_millis(300)) else {
         return;
     };
-    let missing = check.hostnames.into_iter();
-    let missing = missing.filter(|check| !check.leads_here());
-    let missing: Vec<Hostname> = missing.map(|check| check.hostname).collect();
+    let missing = check.missing();
     if !missing.is_empty() {
         say!(
             "run `cargo xtask hosts` to open the applications by name: {} {} not resolve to this machine yet",
@@ -103,6 +101,14 @@ impl Check {
     pub fn leads_here(&self) -> bool {
         self.hostnames.iter().all(HostnameCheck::leads_here)
     }
+
+    /// The hostnames for which `cargo xtask hosts` is the remedy: those that do not lead here, and that no
+    /// DNS record could lead here.
+    pub fn missing(&self) -> Vec<Hostname> {
+        let checks = self.hostnames.iter();
+        let missing = checks.filter(|check| !check.leads_here() && check.hostname.is_local());
+        missing.map(|check| check.hostname.clone()).collect()
+    }
 }
 
 impl HostnameCheck {
@@ -120,8 +126,10 @@ impl HostnameCheck {
     fn verdict(&self) -> &'static str {
         if self.leads_here() {
             "resolves to this machine"
-        } else {
+        } else if self.hostname.is_local() {
             "does not resolve to this machine; run `cargo xtask hosts`"
+        } else {
+            "does not resolve to 127.0.0.1; a public name needs a DNS record, not the hosts file"
         }
     }
 }
@@ -158,5 +166,43 @@ fn or_nothing(parts: impl Iterator<Item = String>) -> String {
         "no address".to_owned()
     } else {
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(hostname: &str, resolver: Resolver) -> HostnameCheck {
+        HostnameCheck {
+            hostname: Hostname::parse(hostname).unwrap(),
+            mappings: Vec::new(),
+            resolver,
+        }
+    }
+
+    fn answered(addresses: &[&str]) -> Resolver {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap());
+        Resolver::Answered(addresses.collect())
+    }
+
+    #[test]
+    fn only_local_names_that_lead_elsewhere_are_missing_in_the_hosts_file() {
+        let check = Check {
+            hostnames: vec![
+                checked("here.local", answered(&["127.0.0.1", "::1"])),
+                checked("away.local", answered(&["10.0.0.1"])),
+                checked("unknown.local", answered(&[])),
+                checked("unmapped.local", Resolver::NotAsked),
+                checked("stats.example.com", answered(&["203.0.113.5"])),
+                checked("errors.example.com", answered(&[])),
+            ],
+            path: PathBuf::from("/etc/hosts"),
+        };
+        assert!(!check.leads_here());
+        assert_eq!(
+            hostname::join(&check.missing()),
+            "away.local, unknown.local and unmapped.local"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Hostnames: what may stand in a hosts file.
+//! Hostnames: what may stand in a hosts file, and which of them belong in one.
 //!
 //! Must never accept what a resolver or a browser would read as an address.
 
@@ -10,6 +10,23 @@ use crate::problem::Problem;
 /// A name that can stand in a hosts file, in lower case: labels of letters, digits and hyphens, no address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hostname(String);
+
+/// Domains that no public DNS server answers for, so that a name in one of them is meant for one machine
+/// or one network: RFC 6761 (localhost, test), RFC 6762 (local, and those of its appendix G), RFC 8375
+/// (home.arpa), and internal, which ICANN reserved in 2024. `localdomain` is Red Hat's old default.
+const LOCAL_DOMAINS: [&str; 11] = [
+    "local",
+    "localhost",
+    "localdomain",
+    "test",
+    "internal",
+    "home.arpa",
+    "intranet",
+    "private",
+    "corp",
+    "home",
+    "lan",
+];
 
 impl Hostname {
     /// # Errors
@@ -36,6 +53,17 @@ impl Hostname {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether the name is meant for this machine or network alone, so that the hosts file is its place: a
+    /// single label, or a name in a domain that public DNS never has. Any other name is public, and
+    /// whoever set it up has a DNS record for it.
+    pub fn is_local(&self) -> bool {
+        let is_in = |domain: &str| {
+            let parent = self.0.strip_suffix(domain);
+            parent.is_some_and(|parent| parent.is_empty() || parent.ends_with('.'))
+        };
+        !self.0.contains('.') || LOCAL_DOMAINS.into_iter().any(is_in)
     }
 }
 
@@ -117,6 +145,38 @@ pub fn join(names: &[Hostname]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_local_if_public_dns_cannot_have_it() {
+        for (name, is_local) in [
+            ("analytics.local", true),
+            ("Errors.LOCAL", true),
+            ("a.b.c.local", true),
+            ("local", true),
+            ("localhost", true),
+            ("stats.localhost", true),
+            ("host.localdomain", true),
+            ("stats.test", true),
+            ("stats.internal", true),
+            ("host.docker.internal", true),
+            ("stats.home.arpa", true),
+            ("stats.lan", true),
+            ("stats.corp", true),
+            ("nas", true),
+            ("xn--caf-dma", true),
+            ("stats.example.com", false),
+            ("analytics.local.example.com", false),
+            ("stats.mylocal", false),
+            ("stats.notinternal", false),
+            ("arpa.stats.arpa", false),
+            ("home.arpa.net", false),
+            ("errors.company", false),
+            ("example.dev", false),
+        ] {
+            let hostname = Hostname::parse(name).unwrap();
+            assert_eq!(hostname.is_local(), is_local, "{name}");
+        }
+    }
 
     #[track_caller]
     fn reads(umami_hostname: &str, glitchtip_domain: &str, expected: &[&str]) {

@@ -336,6 +336,25 @@ fn a_file_that_cloud_init_writes_anew_is_changed_with_a_warning_before() {
     assert_eq!(machine.read(), CLOUD_INIT.to_owned() + USERS + BLOCK);
 }
 
+#[test]
+fn a_public_name_is_left_to_dns() {
+    let machine = Machine::new(USERS);
+    machine.checkout.write(
+        ".env",
+        "UMAMI_HOSTNAME=stats.example.com\nGLITCHTIP_DOMAIN=https://errors.local\n",
+    );
+    let check = machine.hosts(&["--check"]).code(1).stdout;
+    let line = |name: &str| check.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(
+        !line("stats.example.com").contains("cargo xtask hosts"),
+        "{check}"
+    );
+    assert!(
+        line("errors.local").contains("run `cargo xtask hosts`"),
+        "{check}"
+    );
+}
+
 /// Runs a command on a terminal, where someone types `input`; asserts its exit code.
 #[track_caller]
 fn on_terminal(command: &mut Command, input: &str, code: i32) -> Run {
