@@ -3,6 +3,7 @@
 mod as_root;
 mod elevated;
 mod load;
+mod outputs;
 
 use std::fs;
 use std::io::Write;
