@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-/// Own analytics and error tracking: Umami and GlitchTip, run by Docker Compose
+/// Run your own analytics and error tracking: Umami and GlitchTip on Docker Compose
 ///
 /// The stack is the committed files in deploy/analytics; they work without this tool.
 #[derive(Parser)]
@@ -19,7 +19,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str =
-    "Exit codes: 0 done, 1 not done, 2 wrong usage, 3 no right to change the hosts file";
+    "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no right to change the hosts file";
 
 impl Cli {
     /// Reads the command line; a service that is none of `services` is wrong usage, with a suggestion.
@@ -40,13 +40,13 @@ impl Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Complete deploy/analytics/.env: add what is missing, make the secrets
+    /// Complete deploy/analytics/.env: add missing variables, generate secrets
     Setup,
     /// Start the stack, wait until it is healthy, print the endpoints
     Up(Up),
     /// Stop and remove the containers; the data stays
     Down,
-    /// Restart, applying a changed .env or compose file; wait as `up` does
+    /// Recreate containers, applying a changed .env or compose file; wait as `up` does
     Restart(Restart),
     /// Show the services' logs, following them until Ctrl-C
     Logs(Logs),
@@ -54,15 +54,15 @@ pub enum Command {
     Status(Status),
     /// Print what the website's code needs: tracking snippet, website id, DSN; nothing secret
     Connect(Connect),
-    /// Prove that events arrive: send some, read them back, name the hop that lost one
+    /// Prove that events arrive: send test events, read them back, name the hop that lost one
     Verify(Verify),
-    /// Save all data in one file, and prove that it can be restored; the stack runs on
+    /// Back up all data to one file and verify it by a test restore; the stack keeps running
     Backup(Backup),
-    /// Put a backup in the place of all data, after saving what is there
+    /// Replace all data with a backup, after backing up the present data
     Restore(Restore),
-    /// Make new secrets and take them into use, all of them or those named
+    /// Generate new secrets and apply them: all, or the ones named
     Rotate(Rotate),
-    /// Take newer images of the pinned versions into use; back if they do not work
+    /// Upgrade to newer images of the pinned versions; roll back if they do not work
     Upgrade(Upgrade),
     /// Delete this project's containers, network and volumes, after asking and a backup; keep .env
     Clean(Clean),
@@ -72,9 +72,9 @@ pub enum Command {
     /// The step of `hosts` that runs as administrator: write the block for NAMES, or remove it if there are none
     #[command(hide = true)]
     HostsAsRoot(HostsAsRoot),
-    /// Look for what is wrong with this machine, .env or the stack; change nothing without --fix
+    /// Check this machine, .env and the stack for problems; change nothing without --fix
     Doctor(Doctor),
-    /// Run every check: format, lints, tests, then the tests that start containers
+    /// Run every check: format, lints, tests, and the tests that start containers
     Ci(Ci),
 }
 
@@ -89,7 +89,7 @@ pub struct Up {
 
 #[derive(Args)]
 pub struct Wait {
-    /// Give up when the stack is not healthy after this many seconds
+    /// Give up if the stack is not healthy after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = Wait::DEFAULT)]
     pub timeout: u64,
 }
@@ -101,7 +101,7 @@ impl Wait {
 
 #[derive(Args)]
 pub struct Restart {
-    /// The services to restart; all of them if none is named
+    /// The services to restart; all if none is named
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
     #[command(flatten)]
@@ -110,16 +110,16 @@ pub struct Restart {
 
 #[derive(Args)]
 pub struct Logs {
-    /// The services whose logs to show; all of them if none is named
+    /// The services whose logs to show; all if none is named
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// Print what there is and end
+    /// Print the existing lines and exit
     #[arg(long)]
     pub no_follow: bool,
     /// Show only the last N lines of each service
     #[arg(long, value_name = "N")]
     pub tail: Option<u64>,
-    /// Show only what is newer: a duration (10m, 2h) or a time (2026-11-22T10:00:00)
+    /// Show only newer lines: a duration (10m, 2h) or a time (2026-11-22T10:00:00)
     #[arg(long, value_name = "D")]
     pub since: Option<String>,
 }
@@ -154,22 +154,22 @@ pub struct Verify {
 
 #[derive(Args)]
 pub struct Backup {
-    /// Where the file goes; by default deploy/analytics/backups
+    /// The folder for the file; deploy/analytics/backups by default
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Restore it into a throwaway PostgreSQL and count every table; the default
+    /// Verify the backup by restoring it into a throwaway PostgreSQL; the default
     #[arg(long, overrides_with = "no_verify")]
     pub verify: bool,
-    /// Trust that it can be restored
+    /// Skip the test restore
     #[arg(long, overrides_with = "verify")]
     pub no_verify: bool,
-    /// Put .env, with all its secrets, into the file
+    /// Include .env, with all its secrets
     #[arg(long)]
     pub with_env: bool,
-    /// Show the backups that there are, and make none
+    /// List the backups instead of making one
     #[arg(long, conflicts_with_all = ["keep", "with_env", "verify", "no_verify"])]
     pub list: bool,
-    /// Then delete all but the newest N; the newest verified one always stays
+    /// Afterwards delete all but the newest N; the newest verified one is always kept
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub keep: Option<u64>,
 }
@@ -182,10 +182,10 @@ pub struct Restore {
     /// Do not ask; needed without a terminal
     #[arg(long)]
     pub yes: bool,
-    /// Do not save what is there first: it is lost
+    /// Do not back up the present data first: it is lost
     #[arg(long)]
     pub no_backup: bool,
-    /// Send no test events afterwards
+    /// Do not send test events afterwards
     #[arg(long)]
     pub no_verify: bool,
     #[command(flatten)]
@@ -194,7 +194,7 @@ pub struct Restore {
 
 #[derive(Args)]
 pub struct Rotate {
-    /// The keys in .env whose values to replace; all that `setup` makes if none is named
+    /// The keys in .env whose values to replace; all secrets that `setup` generates if none is named
     #[arg(value_name = "KEY")]
     pub keys: Vec<String>,
     #[command(flatten)]
@@ -203,10 +203,10 @@ pub struct Rotate {
 
 #[derive(Args)]
 pub struct Upgrade {
-    /// Pull, say what would change, and change nothing
+    /// Pull the images and show what would change, without changing it
     #[arg(long)]
     pub dry_run: bool,
-    /// Take the images that are here already
+    /// Use the images that are already on this machine
     #[arg(long)]
     pub no_pull: bool,
     #[command(flatten)]
@@ -215,7 +215,7 @@ pub struct Upgrade {
 
 #[derive(Args)]
 pub struct Clean {
-    /// Do not ask; needed without a terminal. A backup is made all the same, and nothing deleted if it fails
+    /// Do not ask; needed without a terminal. The backup is still made, and nothing is deleted if it fails
     #[arg(long)]
     pub yes: bool,
     /// Delete without a backup: the data is lost
@@ -254,7 +254,7 @@ pub struct Doctor {
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,
-    /// Offer each remedy that can be run from here, and look again
+    /// Offer to run the repairs that are known, then check again
     #[arg(long)]
     pub fix: bool,
     /// With --fix: do not ask; needed without a terminal
@@ -264,7 +264,7 @@ pub struct Doctor {
 
 #[derive(Args)]
 pub struct Ci {
-    /// Whether the tests that start containers run: if an engine answers, always, never
+    /// Whether to run the tests that start containers: if an engine answers, always, or never
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
 }

@@ -86,7 +86,8 @@ pub fn is_interactive() -> bool {
 /// Without a terminal: nobody could have answered, and silence is not consent.
 pub fn ask(question: &str) -> anyhow::Result<bool> {
     if !is_interactive() {
-        bail!("{question} There is no terminal to ask on; pass --yes if you mean it");
+        let what = format!("\"{question}\" was not answered: there is no terminal");
+        bail!(Problem::new(what).hint("to answer yes, repeat the command with --yes"));
     }
     let mut stderr = anstream::stderr();
     write!(stderr, "{question} [y/N] ")

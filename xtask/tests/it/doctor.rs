@@ -85,7 +85,7 @@ fn mends_what_it_can_and_shows_the_command() {
         "{}\n{notes}",
         run.stderr
     );
-    let run = run.says("There is no terminal to ask on");
+    let run = run.says("there is no terminal");
     assert!(
         !notes.contains("systemctl") && !notes.contains("service"),
         "{}\n{notes}",

@@ -192,7 +192,8 @@ proposing a change to [FILE], at the end:
 + 127.0.0.1 analytics.local errors.local
 + ::1 analytics.local errors.local
 + # <<< cargo xtask hosts <<<
-error: Make this change? There is no terminal to ask on; pass --yes if you mean it
+error: "Make this change?" was not answered: there is no terminal
+  hint: to answer yes, repeat the command with --yes
 
 "#]],
     );
