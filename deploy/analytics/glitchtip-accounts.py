@@ -8,6 +8,11 @@ holds the events of `cargo xtask verify`, and the token that reads them. What
 exists is left as it is: nothing is renamed, and no password that works is
 changed. It prints names, never a secret.
 
+With SET_ADMIN_PASSWORD=1 it gives the administrator the password that .env says,
+whatever it was before, and does nothing else:
+
+    docker compose run --rm --env SET_ADMIN_PASSWORD=1 glitchtip-migrate
+
 The models are those of GlitchTip 5.2 (run) and 6.x (read).
 """
 
@@ -25,12 +30,17 @@ TOKEN_SCOPES = ["org:read", "project:read", "event:read"]
 
 def main():
     email = wanted_email()
-    migrate()
+    if os.environ.get("SET_ADMIN_PASSWORD") == "1":
+        set_up_django()
+        change = set_password
+    else:
+        migrate()
+        change = open_accounts
     from django.db import DatabaseError, transaction
 
     try:
         with transaction.atomic():
-            open_accounts(email)
+            change(email)
     except DatabaseError as error:
         # Its text would show the values of the row, the token among them.
         diagnosis = getattr(error.__cause__, "diag", None)
@@ -44,6 +54,24 @@ def open_accounts(email):
     verify = ensure_project(organization, VERIFY_PROJECT)
     ensure_team(organization, admin, [site, verify])
     ensure_token(admin)
+
+
+def set_password(email):
+    """Gives the administrator, or the oldest one if ADMIN_EMAIL is none, the password that .env says."""
+    from apps.users.models import User
+
+    superusers = User.objects.filter(is_superuser=True, is_active=True).order_by("pk")
+    admin = superusers.filter(email=email).first() or superusers.first()
+    if admin is None:
+        refuse("GlitchTip has no administrator to give a password to")
+    password = secret("GLITCHTIP_ADMIN_PASSWORD")
+    if password is None:
+        admin.set_unusable_password()
+        say("nobody can log in now: GLITCHTIP_ADMIN_PASSWORD is not set in .env")
+    else:
+        admin.set_password(password)
+        say(f'set the password of the administrator "{admin.email}"')
+    admin.save(update_fields=["password"])
 
 
 def ensure_admin(email):
@@ -155,15 +183,20 @@ def migrate():
         subprocess.run([f"./{SCRIPT}"], check=True)
     # Migrating makes millions of objects that stay: looking for cycles among them takes 0.5 s of 9.
     gc.set_threshold(100_000, 50)
-    sys.path.insert(0, os.getcwd())
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "glitchtip.settings")
-    import django
+    set_up_django()
     from django.core.management import call_command
 
-    django.setup()
     for command in commands or []:
         print("manage.py", *command, flush=True)
         call_command(*command)
+
+
+def set_up_django():
+    sys.path.insert(0, os.getcwd())
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "glitchtip.settings")
+    import django
+
+    django.setup()
 
 
 def manage_commands():

@@ -1,7 +1,10 @@
 -- Opens Umami's accounts, between its migration and its first start: takes the
 -- password that Umami ships away from its administrator and creates the sites.
 -- Run by psql on every start, as the role that owns Umami's database; whatever
--- exists already is left as it is.
+-- exists already is left as it is. With SET_ADMIN_PASSWORD=1 the administrator
+-- gets the password that .env says, whatever it was before:
+--
+--   docker compose run --rm --env SET_ADMIN_PASSWORD=1 umami-accounts
 --
 -- The tables and the shipped password are those of Umami 3.1.0. psql puts the
 -- values into the statements itself, so that none is ever a process argument.
@@ -17,6 +20,8 @@ set client_min_messages = warning;
 \set website_id ''
 \set site_name ''
 \set site_domain ''
+\set set_password ''
+\getenv set_password SET_ADMIN_PASSWORD
 \getenv password UMAMI_ADMIN_PASSWORD
 \getenv website_id UMAMI_WEBSITE_ID
 \getenv site_name SITE_NAME
@@ -38,6 +43,13 @@ lock table "user" in share row exclusive mode;
 
 select :'password' in ('', 'umami') or :'password' like 'change_this%' as no_password \gset
 
+select :'set_password' = '1' as is_asked,
+       :'set_password' = '1' and not exists (
+         select from "user" where user_id = '41e2b680-648e-4b09-bcd7-3e2b10c06264') as has_nobody \gset
+\if :has_nobody
+  do $$ begin raise 'Umami has no administrator to give a password to'; end $$;
+\endif
+
 -- Is the password the shipped one, or locked? The administrator that Umami ships
 -- has this id, whatever it is called by now. pgcrypto does not know the prefix
 -- $2b$ of the shipped hash: compared as it is, it would never match. CASE keeps
@@ -45,7 +57,8 @@ select :'password' in ('', 'umami') or :'password' like 'change_this%' as no_pas
 select exists (
   select from "user"
   where user_id = '41e2b680-648e-4b09-bcd7-3e2b10c06264'
-    and case when password = :'locked' then not :'no_password'::boolean
+    and case when :'is_asked'::boolean then true
+             when password = :'locked' then not :'no_password'::boolean
              when password ~ '^\$2[aby]\$\d\d\$.{53}$'
              then '$2a$' || substr(password, 5) = crypt('umami', '$2a$' || substr(password, 5))
              else false end) as needs_password \gset

@@ -96,22 +96,11 @@ fn replace_data(
 /// When there is no such administrator.
 pub fn set_passwords(session: &Session, keys: &[&str]) -> anyhow::Result<()> {
     for key in keys {
-        let script = accounts::password_script(key);
-        let run = ["run", "--rm", "--no-deps", "--no-TTY", script.service];
-        let command = session.docker.compose().args(run).args(script.command);
-        let said = accounts::run(&script, |input| {
-            let mut pipe = command.pipe()?;
-            pipe.write(|stdin| {
-                stdin
-                    .write_all(input.as_bytes())
-                    .context("writing to a container")
-            })?;
-            let said =
-                std::io::read_to_string(pipe.stdout()?).context("reading from a container")?;
-            pipe.finish()?;
-            Ok(said)
-        });
-        said.with_context(|| format!("setting {key}"))?;
+        let run = ["run", "--rm", "--no-deps", "--no-TTY", "--env"];
+        let run = session.docker.compose().args(run);
+        run.args([accounts::SET_PASSWORD, accounts::service(key)])
+            .text()
+            .with_context(|| format!("setting {key}"))?;
     }
     Ok(())
 }
