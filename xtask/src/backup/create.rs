@@ -9,8 +9,8 @@ use anyhow::{Context, bail};
 use super::file::Archive;
 use super::manifest::{self, Application, Database, FORMAT, Manifest};
 use super::stores::{SERVICES, Stores};
-use super::{APPLICATIONS, ENV};
-use crate::docker::invocation::Running;
+use super::{APPLICATIONS, ENV, scripts};
+use crate::docker::invocation::Pipe;
 use crate::problem::Problem;
 use crate::session::Session;
 use crate::system::{clock, files};
@@ -156,7 +156,7 @@ pub fn check(
     Ok(())
 }
 
-type Version<'a> = (&'static str, &'static str, anyhow::Result<Running<'a>>);
+type Version<'a> = (&'static str, &'static str, anyhow::Result<Pipe<'a>>);
 
 fn start_versions<'a>(stores: &'a Stores) -> [Version<'a>; 2] {
     APPLICATIONS.map(|(service, owner)| (service, owner, stores.start_version(owner)))
@@ -176,7 +176,7 @@ fn applications(
             .map_or("", |service| &service.image);
         // An image that is not here any more tells no version.
         let known = version
-            .and_then(Running::finish)
+            .and_then(scripts::read)
             .map(|text| manifest::parse_known(&text));
         let application = Application {
             image_id: images.get(image).cloned().unwrap_or_default(),

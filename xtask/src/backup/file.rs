@@ -113,11 +113,10 @@ impl Archive {
         Ok(())
     }
 
-    /// Writes parts, and texts of ours after them, to `to` as a tar.
+    /// Writes parts to `to` as a tar.
     pub fn send_tar(
         &mut self,
         names: &[&str],
-        texts: &[(&str, &str)],
         to: &mut dyn Write,
         meter: &mut Meter,
     ) -> anyhow::Result<()> {
@@ -132,13 +131,6 @@ impl Archive {
                 .context(doing)?;
             self.send(name, to, meter)?;
             to.write_all(&END[..backup::padding(size)]).context(doing)?;
-        }
-        for (name, text) in texts {
-            to.write_all(&backup::render_header(name, text.len() as u64))
-                .context(doing)?;
-            to.write_all(text.as_bytes()).context(doing)?;
-            to.write_all(&END[..backup::padding(text.len() as u64)])
-                .context(doing)?;
         }
         to.write_all(&END).context(doing)
     }

@@ -5,6 +5,7 @@ pub mod file;
 pub mod list;
 pub mod manifest;
 pub mod replace;
+pub mod scripts;
 pub mod stores;
 
 /// The part with `.env`, where the user wants it.

@@ -7,7 +7,7 @@ use super::create::check;
 use super::file::Archive;
 use super::manifest::{Manifest, parse_known, refusal};
 use super::stores::Stores;
-use super::{APPLICATIONS, ENV};
+use super::{APPLICATIONS, ENV, scripts};
 use crate::checkout::Checkout;
 use crate::docker::versions::Version;
 use crate::problem::Problem;
@@ -34,7 +34,7 @@ pub fn check_versions(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()
     let versions = APPLICATIONS.map(|(service, owner)| (service, owner, stores.start_known(owner)));
     check_postgres(stores, manifest)?;
     for (service, owner, running) in versions {
-        let known = parse_known(&running?.finish()?);
+        let known = parse_known(&scripts::read(running?)?);
         let image = stores
             .config
             .services
@@ -48,9 +48,7 @@ pub fn check_versions(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()
 }
 
 fn check_postgres(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()> {
-    let said = stores
-        .postgres_tool("exec postgres --version", "postgres", &[])?
-        .text()?;
+    let said = stores.postgres_version()?;
     let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
     let here = said
         .split_whitespace()

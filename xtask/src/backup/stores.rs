@@ -2,14 +2,14 @@
 //! stack's own images; the user needs nothing but Docker.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use anyhow::{Context, bail};
 
 use super::file::Archive;
 use super::manifest::{self as backup, Database, END, Said};
+use super::scripts::{self, Script, Tool};
 use crate::diagnosis;
-use crate::docker::invocation::{Invocation, Running};
+use crate::docker::invocation::Pipe;
 use crate::session::Session;
 use crate::stack::desired::Config;
 use crate::stack::{Stack, images};
@@ -20,20 +20,6 @@ use crate::terminal::say;
 pub const REDIS: &str = "redis.rdb";
 pub const ROLES: &str = "roles.sql";
 pub const UPLOADS: &str = "uploads.tar";
-
-const COUNT: &str = include_str!("scripts/count.sql");
-const DUMP: &str = include_str!("scripts/dump.sql");
-const RESTORE: &str = include_str!("scripts/restore.sh");
-const VERIFY: &str = include_str!("scripts/verify.sh");
-const STAGE: &str = include_str!("scripts/stage.sh");
-const STAGE_UPLOADS: &str = include_str!("scripts/stage-uploads.sh");
-const STAGE_REDIS: &str = include_str!("scripts/stage-redis.sh");
-const SWAP: &str = include_str!("scripts/swap.sql");
-const SCHEMA: &str = include_str!("scripts/schema.sh");
-const SETTLE: &str = include_str!("scripts/settle.sh");
-const SAVE_REDIS: &str = include_str!("scripts/save-redis.sh");
-const VERSION: &str = include_str!("scripts/version.sh");
-const KNOWN: &str = include_str!("scripts/known.sh");
 
 /// The way into PostgreSQL that needs no password: its volume, and where the client programs look for it.
 const SOCKET: (&str, &str) = ("postgres_socket", "/var/run/postgresql");
@@ -159,12 +145,12 @@ impl<'a> Stores<'a> {
     }
 
     /// A script in PostgreSQL's image, with its socket, where no password is asked for.
-    pub fn postgres_tool(
+    fn postgres_tool(
         &self,
-        script: &str,
+        script: Script,
         user: &str,
         volumes: &[(&str, &str)],
-    ) -> anyhow::Result<Invocation<'a>> {
+    ) -> anyhow::Result<Tool<'a>> {
         let mut options = vec!["--user".to_owned(), user.to_owned()];
         for variable in [
             "PGHOST=/var/run/postgresql".to_owned(),
@@ -180,62 +166,59 @@ impl<'a> Stores<'a> {
                 format!("{}:{path}", self.volume(name)?),
             ]);
         }
-        Ok(self
-            .session
-            .docker
-            .tool(&self.config.name, self.image("postgres"), script, &options))
+        Ok(self.tool(self.image("postgres"), script, &options))
     }
 
     /// A script in Redis' image, with its data.
-    pub fn redis_tool(&self, script: &str) -> anyhow::Result<Invocation<'a>> {
+    fn redis_tool(&self, script: Script) -> anyhow::Result<Tool<'a>> {
         let volume = format!("{}:/data", self.volume("redis_data")?);
         let options = ["--user", "redis", "--volume", &volume].map(str::to_owned);
-        Ok(self
-            .session
-            .docker
-            .tool(&self.config.name, self.image("redis"), script, &options))
+        Ok(self.tool(self.image("redis"), script, &options))
     }
 
-    /// Asks the image of a service for the version of its application; for [`backup::parse_known`].
-    pub fn start_version(&self, service: &str) -> anyhow::Result<Running<'a>> {
-        self.version_tool(self.image(service)).start()
+    fn tool(&self, image: &str, script: Script, options: &[String]) -> Tool<'a> {
+        let docker = &self.session.docker;
+        Tool::new(docker, (&self.config.name, image), script, options)
     }
 
-    pub fn version_tool(&self, image: &str) -> Invocation<'a> {
-        self.session
-            .docker
-            .tool(&self.config.name, image, VERSION, &[])
+    /// Asks the image of a service for the version of its application; for [`scripts::read`] and
+    /// [`backup::parse_known`].
+    pub fn start_version(&self, service: &str) -> anyhow::Result<Pipe<'a>> {
+        let tool = self.tool(self.image(service), scripts::VERSION, &[]);
+        tool.start(|_| Ok(()))
+    }
+
+    /// [`Stores::start_version`], with the migrations that it knows.
+    pub fn start_known(&self, service: &str) -> anyhow::Result<Pipe<'a>> {
+        let tool = self.tool(self.image(service), scripts::KNOWN, &[]);
+        tool.start(|_| Ok(()))
     }
 
     /// The version of the application in an image; `None` where the image does not say.
     pub fn version_of(&self, image: &str) -> Option<String> {
-        backup::parse_known(&self.version_tool(image).text().ok()?).version
+        let said = self.tool(image, scripts::VERSION, &[]).text().ok()?;
+        backup::parse_known(&said).version
+    }
+
+    /// What the PostgreSQL of the image calls itself: `postgres (PostgreSQL) 15.18`.
+    pub fn postgres_version(&self) -> anyhow::Result<String> {
+        let docker = &self.session.docker;
+        let (project, image) = (&self.config.name, self.image("postgres"));
+        docker
+            .tool(project, image, "exec postgres --version", &[])
+            .text()
     }
 
     /// A checksum of the databases' schemas and of the migrations that they have seen.
     pub fn schema(&self) -> anyhow::Result<String> {
-        self.postgres_tool(SCHEMA, "postgres", &[SOCKET])?.text()
-    }
-
-    /// [`Stores::start_version`], with the migrations that it knows.
-    pub fn start_known(&self, service: &str) -> anyhow::Result<Running<'a>> {
-        let script = format!("{VERSION}\n{KNOWN}");
-        self.session
-            .docker
-            .tool(&self.config.name, self.image(service), &script, &[])
-            .start()
+        self.postgres_tool(scripts::SCHEMA, "postgres", &[SOCKET])?
+            .text()
     }
 
     /// Adds a database to an archive, and what is in it: of one and the same snapshot.
     pub fn dump(&self, service: &str, archive: &mut Archive) -> anyhow::Result<Said> {
-        let psql = "exec psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --file -";
-        let script = format!(
-            "export PGDATABASE=\"${}_DATABASE\"; {psql}",
-            service.to_uppercase()
-        );
-        let mut pipe = self.postgres_tool(&script, "postgres", &[SOCKET])?.pipe()?;
-        let sql = DUMP.replace("\\ir count.sql", COUNT);
-        pipe.write(|stdin| stdin.write_all(sql.as_bytes()).context("asking for a dump"))?;
+        let tool = self.postgres_tool(scripts::DUMP, "postgres", &[SOCKET])?;
+        let mut pipe = tool.arg(service).start(|_| Ok(()))?;
         archive.add(&dump_name(service), &mut pipe.stdout()?)?;
         let said = backup::parse_said(&pipe.finish()?);
         said.warnings.iter().for_each(|warning| say!("  {warning}"));
@@ -260,16 +243,11 @@ impl<'a> Stores<'a> {
             .docker
             .compose()
             .args(["exec", "--no-TTY", "postgres"]);
-        self.add(archive, ROLES, exec.args(roles).arg(self.superuser))?;
-        // 1 is what tar says when a file changed or went while it was read: GlitchTip is at work.
-        let uploads = "tar -cf - --numeric-owner -C /uploads . || [ $? -eq 1 ]";
+        self.add(archive, ROLES, exec.args(roles).arg(self.superuser).pipe()?)?;
         let volume = ("glitchtip_uploads", "/uploads:ro");
-        self.add(
-            archive,
-            UPLOADS,
-            self.postgres_tool(uploads, "root", &[volume])?,
-        )?;
-        // BusyBox' says 1 of everything.
+        let uploads = self.postgres_tool(scripts::SAVE_UPLOADS, "root", &[volume])?;
+        self.add(archive, UPLOADS, uploads.start(|_| Ok(()))?)?;
+        // BusyBox tar also exits with 1 on real errors, so look at the size instead.
         if archive
             .parts
             .get(UPLOADS)
@@ -282,12 +260,13 @@ impl<'a> Stores<'a> {
 
     /// Adds what Redis holds: sessions, and events that are accepted and not yet stored.
     pub fn dump_redis(&self, archive: &mut Archive) -> anyhow::Result<()> {
-        let exec = ["exec", "--no-TTY", "redis", "sh", "-c", SAVE_REDIS];
-        self.add(archive, REDIS, self.session.docker.compose().args(exec))
+        let script = scripts::SAVE_REDIS.text();
+        let exec = ["exec", "--no-TTY", "redis", "sh", "-c", script];
+        let pipe = self.session.docker.compose().args(exec).pipe()?;
+        self.add(archive, REDIS, pipe)
     }
 
-    fn add(&self, archive: &mut Archive, name: &str, cmd: Invocation) -> anyhow::Result<()> {
-        let mut pipe = cmd.pipe()?;
+    fn add(&self, archive: &mut Archive, name: &str, mut pipe: Pipe) -> anyhow::Result<()> {
         pipe.write(|_| Ok(()))?;
         archive.add(name, &mut pipe.stdout()?)?;
         pipe.finish().with_context(|| format!("saving {name}"))?;
@@ -296,20 +275,20 @@ impl<'a> Stores<'a> {
 
     /// Restores an archive into a server that nobody else can reach and that is gone afterwards.
     pub fn rehearse(&self, archive: &mut Archive) -> anyhow::Result<BTreeMap<String, Database>> {
-        let tool = self.postgres_tool(&format!("{RESTORE}\n{VERIFY}"), "postgres", &[])?;
+        let tool = self.postgres_tool(scripts::VERIFY, "postgres", &[])?;
         self.load(tool, archive, &[UPLOADS], "verifying")
     }
 
     /// Restores all of an archive beside what is in use; returns what came back.
     pub fn stage(&self, archive: &mut Archive) -> anyhow::Result<BTreeMap<String, Database>> {
-        let tool = self.postgres_tool(&format!("{RESTORE}\n{STAGE}"), "postgres", &[SOCKET])?;
+        let tool = self.postgres_tool(scripts::STAGE, "postgres", &[SOCKET])?;
         let found = self.load(tool, archive, &[], "restoring")?;
-        let uploads =
-            self.postgres_tool(STAGE_UPLOADS, "root", &[("glitchtip_uploads", "/uploads")])?;
-        for (part, tool) in [(UPLOADS, uploads), (REDIS, self.redis_tool(STAGE_REDIS)?)] {
-            let mut pipe = tool.pipe()?;
+        let volume = ("glitchtip_uploads", "/uploads");
+        let uploads = self.postgres_tool(scripts::STAGE_UPLOADS, "root", &[volume])?;
+        let redis = self.redis_tool(scripts::STAGE_REDIS)?;
+        for (part, tool) in [(UPLOADS, uploads), (REDIS, redis)] {
             let mut meter = Meter::new(part);
-            pipe.write(|stdin| archive.send(part, stdin, &mut meter))?;
+            let pipe = tool.start(|stdin| archive.send(part, stdin, &mut meter))?;
             pipe.finish().with_context(|| format!("restoring {part}"))?;
             meter.finish();
         }
@@ -318,15 +297,8 @@ impl<'a> Stores<'a> {
 
     /// Puts the restored databases in the place of those in use, both in one transaction.
     pub fn swap(&self) -> anyhow::Result<()> {
-        let psql = "exec psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --dbname postgres --file -";
-        let mut pipe = self.postgres_tool(psql, "postgres", &[SOCKET])?.pipe()?;
-        pipe.write(|stdin| {
-            stdin
-                .write_all(SWAP.as_bytes())
-                .context("swapping the databases")
-        })?;
-        pipe.finish().context("swapping the databases")?;
-        Ok(())
+        let tool = self.postgres_tool(scripts::SWAP, "postgres", &[SOCKET])?;
+        tool.text().context("swapping the databases").map(drop)
     }
 
     /// After the swap of the databases: lets uploads and Redis follow, and the old data go. Before it:
@@ -337,14 +309,16 @@ impl<'a> Stores<'a> {
             ("glitchtip_uploads", "/uploads"),
             ("redis_data", "/redis"),
         ];
-        let done = self.postgres_tool(SETTLE, "root", &volumes)?.text()?;
+        let done = self
+            .postgres_tool(scripts::SETTLE, "root", &volumes)?
+            .text()?;
         Ok(done.trim().to_owned())
     }
 
     /// Hands the databases of an archive to a script that restores them, and returns what came back.
-    pub fn load(
+    fn load(
         &self,
-        tool: Invocation,
+        tool: Tool,
         archive: &mut Archive,
         more: &[&str],
         what: &str,
@@ -356,14 +330,9 @@ impl<'a> Stores<'a> {
             .chain([ROLES])
             .chain(more.iter().copied())
             .collect();
-        let mut pipe = tool.pipe()?;
         let mut meter = Meter::new(what);
-        pipe.write(|stdin| archive.send_tar(&names, &[("count.sql", COUNT)], stdin, &mut meter))?;
-        let mut text = String::new();
-        pipe.stdout()?
-            .read_to_string(&mut text)
-            .context("reading what was restored")?;
-        pipe.finish()?;
+        let pipe = tool.start(|stdin| archive.send_tar(&names, stdin, &mut meter))?;
+        let text = scripts::read(pipe)?;
         meter.finish();
         backup::parse_restored(&text).context("restoring did not come to its end")
     }

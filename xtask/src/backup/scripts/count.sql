@@ -1,4 +1,8 @@
--- Prints `rows|COUNT|TABLE` for each table and `migration|last|NAME` for the last migration.
+-- Counts what is in a database. For psql, unaligned and without titles.
+--
+-- Input:       the database that psql is connected to; nothing in it is changed
+-- Output:      `rows|COUNT|TABLE` for each table, `migration|last|NAME` for the last migration
+-- Repeatable:  yes
 select format('select ''rows'', count(*), %L from only %I.%I', format('%I.%I', nspname, relname), nspname, relname)
 from pg_class join pg_namespace on pg_namespace.oid = relnamespace
 where relkind = 'r' and relpersistence <> 't' and nspname <> 'information_schema' and nspname !~ '^pg_'

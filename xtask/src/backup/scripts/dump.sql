@@ -1,4 +1,9 @@
--- Dumps the database to stdout and tells on stderr what is in it: of one and the same snapshot.
+-- Dumps a database and says what is in it, both of one and the same snapshot. For psql; see dump.sh.
+--
+-- Input:       the database that psql is connected to, and that PGDATABASE names; nothing in it is changed
+-- Output:      the dump in PostgreSQL's custom format; on stderr `version|VERSION`, the lines of
+--              count.sql, and `complete` at the end
+-- Repeatable:  yes
 \o |cat >&2
 \pset format unaligned
 \pset tuples_only on

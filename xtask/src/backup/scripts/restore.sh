@@ -1,27 +1,36 @@
-# Defines `restore`: from the tar on stdin into databases of names of their own.
+#!/bin/sh
+# Restores the databases of a backup into databases with names of their own, and counts what is in them.
+#
+# Arguments:   what is appended to the names of the databases; may be empty
+# Input:       the parts of the backup in the current folder: roles.sql, umami.dump, glitchtip.dump; each
+#              dump is deleted once it is restored
+# Output:      for each database `database|SERVICE` and the lines of count.sql; `complete` at the end
+# Environment: PGHOST, PGUSER, UMAMI_DATABASE, GLITCHTIP_DATABASE
+# Volumes:     the server's socket at PGHOST
+# Repeatable:  yes; a database that has the name already is replaced
 set -eu
+suffix=$1
+scripts=${0%/*}
 export LC_ALL=C PGOPTIONS='--client-min-messages=warning'
 query() { psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 "$@"; }
 
-# Each takes memory of the server's.
+# Each job takes memory of the server's.
 jobs=$(nproc)
 [ "$jobs" -le 4 ] || jobs=4
 
-# restore SUFFIX: fills umami and glitchtip, each with SUFFIX, and prints what is in them.
-restore() {
-  # Roles that exist are no mistake.
-  query --set ON_ERROR_STOP=0 --dbname postgres --file roles.sql >/dev/null 2>&1 || true
-  for service in umami glitchtip; do
-    case $service in
-      umami) database=$UMAMI_DATABASE$1 ;;
-      glitchtip) database=$GLITCHTIP_DATABASE$1 ;;
-    esac
-    dropdb --maintenance-db postgres --if-exists --force "$database"
-    createdb --maintenance-db postgres --template template0 "$database"
-    pg_restore --exit-on-error --jobs "$jobs" --dbname "$database" "$service.dump"
-    rm "$service.dump"
-    echo "database|$service"
-    query --dbname "$database" --file count.sql
-  done
-  echo complete
-}
+# A role that exists already is no mistake.
+query --set ON_ERROR_STOP=0 --dbname postgres --file roles.sql >/dev/null 2>&1 || true
+for service in umami glitchtip; do
+  case $service in
+    umami) database=$UMAMI_DATABASE$suffix ;;
+    glitchtip) database=$GLITCHTIP_DATABASE$suffix ;;
+  esac
+  dropdb --maintenance-db postgres --if-exists --force "$database"
+  # Not from template1, which on a volume of another C library cannot be copied.
+  createdb --maintenance-db postgres --template template0 "$database"
+  pg_restore --exit-on-error --jobs "$jobs" --dbname "$database" "$service.dump"
+  rm "$service.dump"
+  echo "database|$service"
+  query --dbname "$database" --file "$scripts/count.sql"
+done
+echo complete

@@ -1,5 +1,11 @@
-# Prints a checksum for each database: of its columns, indexes and constraints, and of the migrations
-# that it has seen. Partitions are left out: GlitchTip makes new ones every day.
+#!/bin/sh
+# Makes a checksum of what the applications' migrations made: columns, indexes, constraints, and the
+# migrations themselves. Partitions are left out: GlitchTip makes new ones every day.
+#
+# Output:      a line of md5sum for each database
+# Environment: PGHOST, PGUSER, UMAMI_DATABASE, GLITCHTIP_DATABASE
+# Volumes:     the server's socket at PGHOST
+# Repeatable:  yes; nothing is changed
 set -eu
 for database in "$UMAMI_DATABASE" "$GLITCHTIP_DATABASE"; do
   psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --dbname "$database" --file - <<'SQL' | md5sum

@@ -1,9 +1,19 @@
-# Ends a restore, at whatever point it stands: once the databases have been swapped, the rest follows
-# and the old ones go; before that, what was prepared goes.
+#!/bin/sh
+# Brings a restore to its end, at whatever point it stands: once the databases have been swapped, uploads
+# and Redis follow and the old databases go; before that, what was prepared goes.
+#
+# Output:      `replaced` or `nothing was replaced`
+# Environment: PGHOST, PGUSER, UMAMI_DATABASE, GLITCHTIP_DATABASE
+# Volumes:     the server's socket at PGHOST, GlitchTip's uploads at /uploads, Redis' data at /redis; no
+#              other service may use them
+# Repeatable:  yes, also when it was killed
 set -eu
-query() { psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --dbname postgres "$@"; }
-drop() { dropdb --maintenance-db postgres --if-exists --force "$UMAMI_DATABASE$1" &&
-  dropdb --maintenance-db postgres --if-exists --force "$GLITCHTIP_DATABASE$1"; }
+query() { psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --dbname postgres --file -; }
+drop() {
+  dropdb --maintenance-db postgres --if-exists --force "$UMAMI_DATABASE$1"
+  dropdb --maintenance-db postgres --if-exists --force "$GLITCHTIP_DATABASE$1"
+}
+
 swapped=$(query <<'SQL'
 \getenv umami UMAMI_DATABASE
 \getenv glitchtip GLITCHTIP_DATABASE
@@ -16,6 +26,7 @@ if [ "$swapped" -eq 0 ]; then
   echo "nothing was replaced"
   exit
 fi
+
 for folder in /uploads /redis; do
   cd "$folder"
   [ -d .restore/new ] || continue

@@ -1,4 +1,9 @@
-# Makes an append-only file of the snapshot on stdin, beside the data in use.
+#!/bin/sh
+# Makes an append-only file of the Redis snapshot of a backup, beside the data in use, for settle.sh.
+#
+# Input:       redis.rdb of the backup
+# Volumes:     Redis' data at /data; the new files go to /data/.restore/new
+# Repeatable:  yes; what an earlier run left is replaced
 set -eu
 rm -rf /data/.restore
 mkdir -p /data/.restore/new
@@ -12,7 +17,7 @@ wait_for() {
   text=$1
   shift
   until ask "$@" | grep -q "$text"; do
-    kill -0 $server || { cat log >&2; exit 1; }
+    kill -0 "$server" || { cat log >&2; exit 1; }
     sleep 0.1
   done
 }
@@ -22,5 +27,5 @@ wait_for aof_rewrite_in_progress:0 info persistence
 wait_for aof_rewrite_scheduled:0 info persistence
 wait_for aof_last_bgrewrite_status:ok info persistence
 ask shutdown nosave || true
-wait $server
+wait "$server"
 mv appendonly* new/

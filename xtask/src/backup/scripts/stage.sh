@@ -1,4 +1,13 @@
-# Restores into databases beside those in use.
+#!/bin/sh
+# Restores the databases of a backup beside those in use: `umami_db_restore` beside `umami_db`.
+#
+# Input:       a tar of roles.sql, umami.dump, glitchtip.dump
+# Output:      that of restore.sh
+# Environment: that of restore.sh; PGDATA, the folder for the parts
+# Volumes:     the server's socket at PGHOST; none at PGDATA, so that an unnamed one has the parts
+# Repeatable:  yes
+set -eu
+mkdir -p "$PGDATA"
 cd "$PGDATA"
 tar -xf -
-restore _restore
+exec sh "${0%/*}/restore.sh" _restore

@@ -1,4 +1,12 @@
--- Puts the restored databases into the place of those in use, both at once.
+#!/bin/sh
+# Puts the restored databases into the place of those in use, both at once: `umami_db_restore` becomes
+# `umami_db`, which becomes `umami_db_before_restore`.
+#
+# Environment: PGHOST, PGUSER, UMAMI_DATABASE, GLITCHTIP_DATABASE
+# Volumes:     the server's socket at PGHOST
+# Repeatable:  no; it changes nothing when it fails
+set -eu
+exec psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --dbname postgres --file - <<'SQL'
 \getenv umami UMAMI_DATABASE
 \getenv glitchtip GLITCHTIP_DATABASE
 select pg_terminate_backend(pid) from pg_stat_activity
@@ -8,3 +16,4 @@ select format('alter database %I rename to %I', name, name || '_before_restore')
        format('alter database %I rename to %I', name || '_restore', name)
 from unnest(array[:'umami', :'glitchtip']) as name \gexec
 commit;
+SQL
