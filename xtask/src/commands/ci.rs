@@ -29,17 +29,41 @@ pub fn run(checkout: &Checkout, options: &cli::Ci) -> anyhow::Result<Outcome> {
     cargo(&["fmt", "--all", "--check"])?;
     let lints = ["--locked", "--", "--deny", "warnings"];
     cargo(&[&["clippy", "--workspace", "--all-targets"], &lints[..]].concat())?;
-    match engine {
-        Ok(()) => cargo(&["test", "--workspace", "--locked", "--", "--include-ignored"])?,
-        Err(reason) => {
-            cargo(&["test", "--workspace", "--locked"])?;
-            say!("NOT RUN ({reason}):");
-            let list = ["--", "--ignored", "--list", "--format", "terse"];
-            let list = [&["test", "--quiet", "--workspace", "--locked"], &list[..]].concat();
-            for test in cargo::read(checkout.root(), &list)?.lines() {
-                say!("  {}", test.trim_end_matches(": test"));
+    let test = ["test", "--workspace", "--locked"];
+    let lint = ["--include-ignored", "--exact", SHELLCHECK];
+    let shellcheck = cargo::has_program("shellcheck");
+    match (engine, shellcheck) {
+        (Ok(()), true) => cargo(&[&test, &["--", "--include-ignored"][..]].concat())?,
+        (Ok(()), false) => {
+            let skip = ["--", "--include-ignored", "--skip", SHELLCHECK];
+            cargo(&[&test, &skip[..]].concat())?;
+        }
+        (Err(reason), _) => {
+            cargo(&test)?;
+            if shellcheck {
+                cargo(&[&test, &["--test", "it", "--"], &lint[..]].concat())?;
             }
+            say!("NOT RUN ({reason}):");
+            say_tests(checkout)?;
         }
     }
+    if !shellcheck {
+        say!("NOT RUN (shellcheck is not installed):\n  {SHELLCHECK}");
+    }
     Ok(Outcome::Done)
+}
+
+/// The test that needs shellcheck.
+const SHELLCHECK: &str = "scripts::shellcheck_finds_nothing_in_any_script";
+
+/// Names the tests that start containers.
+fn say_tests(checkout: &Checkout) -> anyhow::Result<()> {
+    let list = ["--", "--ignored", "--list", "--format", "terse"];
+    let list = [&["test", "--quiet", "--workspace", "--locked"], &list[..]].concat();
+    let tests = cargo::read(checkout.root(), &list)?;
+    let names = tests.lines().map(|line| line.trim_end_matches(": test"));
+    names
+        .filter(|name| *name != SHELLCHECK)
+        .for_each(|name| say!("  {name}"));
+    Ok(())
 }

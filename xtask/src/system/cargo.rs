@@ -23,6 +23,11 @@ pub fn read(folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     Ok(command(&shell, arguments).ignore_stderr().read()?)
 }
 
+/// Whether a program that some test needs is on the `PATH`.
+pub fn has_program(name: &str) -> bool {
+    super::process::is_on_path(name)
+}
+
 fn shell(folder: &Path) -> anyhow::Result<Shell> {
     let shell = Shell::new().context("finding the current folder")?;
     shell.change_dir(folder);

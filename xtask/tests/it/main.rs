@@ -21,6 +21,7 @@ mod hosts;
 mod journal;
 #[cfg(unix)]
 mod pretend;
+mod scripts;
 mod setup;
 mod shared;
 mod stack;
