@@ -40,10 +40,11 @@ ALTER ROLE glitchtip LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOB
 ALTER ROLE umami SET log_min_error_statement = panic;
 ALTER ROLE glitchtip SET log_min_error_statement = panic;
 
-SELECT format('CREATE DATABASE %I', :'default_database')
+-- From template0: template1 cannot be copied on a volume that another C library has written to.
+SELECT format('CREATE DATABASE %I TEMPLATE template0', :'default_database')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'default_database') \gexec
 
-SELECT format('CREATE DATABASE %I OWNER %I', name, owner)
+SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0', name, owner)
 FROM (VALUES (:'umami_database', 'umami'), (:'glitchtip_database', 'glitchtip')) AS wanted (name, owner)
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
 
