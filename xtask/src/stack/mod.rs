@@ -24,6 +24,7 @@ use crate::session::Session;
 use crate::system::clock;
 use crate::system::interrupt::Interrupt;
 use crate::terminal::progress::LiveLines;
+use crate::terminal::progress::layout::{Row, Stage, Standing};
 use crate::terminal::{self, say};
 use desired::{Config, Variables};
 use readiness::{Progress, Reason, Snapshot, Starter};
@@ -161,6 +162,7 @@ impl Stack {
         };
         let look = |woken| watch.look(&woken);
         let (ended, snapshot) = wait::until_ready(Woken::Everything, look, wake, session.timeout)?;
+        watch.lines.finish();
 
         if ended == Ended::Ready {
             let (count, seconds) = (snapshot.rows.len(), begin.elapsed().as_secs_f64());
@@ -331,28 +333,29 @@ impl Watch<'_> {
         }
     }
 
-    /// A line a service; a state that will stay carries the time at which it was reached.
+    /// A row a service; a state that will stay carries the time at which it was reached.
     fn show(&mut self, snapshot: &Snapshot) {
-        let width = snapshot
-            .rows
-            .iter()
-            .map(|(name, _)| name.len())
-            .max()
-            .unwrap_or(0);
         let elapsed = self.begin.elapsed().as_secs_f64();
-        let (green, red, reset) = (terminal::GREEN, terminal::RED, terminal::RESET);
-        let mut lines = Vec::new();
-        for (name, progress) in &snapshot.rows {
-            lines.push(match progress {
-                Progress::Ready(state) => {
+        let mut row = |(name, progress): &(String, Progress)| {
+            let (standing, note) = match progress {
+                Progress::Ready(_) => {
                     let at = *self.reached.entry(name.clone()).or_insert(elapsed);
-                    format!("  {name:width$}  {green}{state:10}{reset} {at:5.1} s")
+                    (Standing::Reached, format!("{at:5.1} s"))
                 }
-                Progress::Waiting(state) => format!("  {name:width$}  {state}"),
-                Progress::Failed(reason) => format!("  {name:width$}  {red}{reason}{reset}"),
-            });
-        }
-        self.lines.show(lines);
+                Progress::Waiting(_) => (Standing::Waiting, String::new()),
+                Progress::Failed(_) => (Standing::Failed, String::new()),
+            };
+            Row {
+                name: name.clone(),
+                standing,
+                stage: Stage::State {
+                    word: progress.to_string(),
+                    note,
+                },
+            }
+        };
+        let rows = snapshot.rows.iter().map(&mut row).collect();
+        self.lines.show(rows);
     }
 
     fn not_ready(self, ended: Ended, snapshot: &Snapshot, timeout: u64) -> NotReady {

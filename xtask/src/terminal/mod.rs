@@ -39,7 +39,7 @@ pub fn say_command(command: &dyn std::fmt::Display) {
 }
 
 pub fn write_line(line: std::fmt::Arguments) {
-    let _ = writeln!(anstream::stderr(), "{line}");
+    let _ = progress::aside(|| writeln!(anstream::stderr(), "{line}"));
 }
 
 /// Says an error: `error: WHAT`, then its evidence and `  hint: DO` where it has them.
@@ -69,10 +69,12 @@ fn say_details(problem: &Problem) {
 /// When stdout is closed; `main` takes a broken pipe for success.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = anstream::stdout();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .context("writing to stdout")
+    let write = || {
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+    };
+    progress::aside(write).context("writing to stdout")
 }
 
 /// Whether someone is there to answer a question.
