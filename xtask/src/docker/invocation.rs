@@ -196,6 +196,16 @@ impl<'a> Invocation<'a> {
         process::spawn(&mut command).map_err(explain_start)
     }
 
+    /// Starts it as a connection: its stdin and stdout are streams of ours until it is killed.
+    ///
+    /// # Errors
+    /// When there is no docker, with the remedy.
+    pub(super) fn dial(self) -> anyhow::Result<Child> {
+        let mut command = self.command(Stdio::piped())?;
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        process::spawn(&mut command).map_err(explain_start)
+    }
+
     fn spawn(self, stdin: Option<Stdio>, stdout: Stdio) -> anyhow::Result<Child> {
         let stdin = match (stdin, self.lock) {
             (Some(stdin), _) => stdin,

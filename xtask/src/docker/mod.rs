@@ -2,10 +2,13 @@
 //!
 //! No secret may leave it: none in an argument, and what others print is redacted before it is shown.
 
+pub mod api;
 pub mod engine;
 pub mod events;
+mod http;
 pub mod inspect;
 pub mod invocation;
+mod stats;
 pub mod tool;
 pub mod versions;
 

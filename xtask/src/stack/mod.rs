@@ -6,6 +6,7 @@
 pub mod desired;
 pub mod holder;
 pub mod images;
+mod order;
 pub mod readiness;
 pub mod wait;
 

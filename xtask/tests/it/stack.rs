@@ -72,11 +72,11 @@ fn a_second_up_changes_nothing_within_a_second() {
 fn status_shows_every_service_with_its_memory() {
     let checkout = shared::stack();
     let table = checkout.xtask(&["status"]).success().stdout;
-    assert!(table.contains("9 of 9 services are well"), "{table}");
+    assert!(table.contains("9 of 9 services are healthy"), "{table}");
     assert!(table.contains(&urls(&checkout)[0]), "{table}");
     let json = checkout.xtask(&["status", "--json"]).success().stdout;
     let report: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(report["well"], true);
+    assert_eq!(report["healthy"], true);
     assert!(report["memory_used"].as_u64().unwrap() > 0);
     assert_eq!(report["memory_limit"].as_u64().unwrap(), 2048 * 1024 * 1024);
 }
