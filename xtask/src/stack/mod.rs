@@ -4,6 +4,7 @@
 //! Must never explain, ask, or touch a backup: what is not ready is returned as data.
 
 pub mod desired;
+mod era;
 pub mod holder;
 pub mod images;
 mod order;
@@ -28,7 +29,7 @@ use crate::terminal::progress::LiveLines;
 use crate::terminal::progress::layout::{Row, Stage, Standing};
 use crate::terminal::{self, say};
 use desired::{Config, Variables};
-use readiness::{Progress, Reason, Snapshot, Starter};
+use readiness::{Progress, Snapshot, Starter};
 use wait::{Ended, Wake};
 
 /// What should run, and what does.
@@ -147,11 +148,13 @@ impl Stack {
             .holding(&session.lock)
             .start_watched(events.waker())?;
         let observed = session.docker.containers(&self.desired.name)?;
+        let leaving = self.leaving(&session.docker, arguments)?;
         let mut watch = Watch {
             stack: self,
             docker: &session.docker,
             awaited,
             observed,
+            leaving,
             change: ChangeState::Running(change),
             lines: LiveLines::new(),
             reached: BTreeMap::new(),
@@ -172,6 +175,17 @@ impl Stack {
             return Ok(());
         }
         bail!(watch.not_ready(ended, &snapshot, session.timeout.as_secs()))
+    }
+
+    /// The services whose containers Compose is going to replace.
+    fn leaving(&self, docker: &Docker, arguments: &[&str]) -> anyhow::Result<BTreeSet<String>> {
+        let wanted = era::Wanted {
+            config: &self.desired,
+            hashes: &self.hashes,
+            images: &docker.images(self.desired.images())?,
+            arguments,
+        };
+        Ok(wanted.leaving(&self.observed))
     }
 
     /// Removes containers that hold another volume than the configuration names, so that Compose makes
@@ -244,6 +258,8 @@ struct Watch<'a> {
     docker: &'a Docker,
     awaited: &'a BTreeSet<String>,
     observed: BTreeMap<String, Container>,
+    /// The services whose containers from before are to be replaced.
+    leaving: BTreeSet<String>,
     change: ChangeState<'a>,
     lines: LiveLines,
     /// Seconds from the beginning at which each service became ready.
@@ -262,12 +278,15 @@ impl Watch<'_> {
         }
         let snapshot = self.snapshot();
         self.show(&snapshot);
-        let starter = match self.change {
+        Ok((snapshot, self.starter()))
+    }
+
+    fn starter(&self) -> Starter {
+        match self.change {
             ChangeState::Running(_) => Starter::Running,
             ChangeState::Succeeded => Starter::Succeeded,
             ChangeState::Failed(_) => Starter::Failed,
-        };
-        Ok((snapshot, starter))
+        }
     }
 
     /// Takes note of the end of the command; returns whether it has ended since the last look.
@@ -309,10 +328,14 @@ impl Watch<'_> {
         Ok(())
     }
 
+    /// How far each service is, in the order of start.
     fn snapshot(&self) -> Snapshot {
-        let progress = |name: &String| (name.clone(), self.progress(name));
+        let names = self.stack.desired.in_start_order().into_iter();
+        let awaited = names.filter(|name| self.awaited.contains(*name));
         Snapshot {
-            rows: self.awaited.iter().map(progress).collect(),
+            rows: awaited
+                .map(|name| (name.to_owned(), self.progress(name)))
+                .collect(),
         }
     }
 
@@ -321,17 +344,10 @@ impl Watch<'_> {
             return Progress::Waiting("waiting");
         };
         let before = self.stack.observed.get(service);
-        let is_before = before.is_some_and(|it| it.id == container.id);
         let role = self.stack.desired.role(service);
-        match readiness::progress(container, role, before, clock::now()) {
-            // Compose may be about to replace it, and has taken away what it depends on.
-            Progress::Failed(Reason::Unhealthy)
-                if is_before && matches!(self.change, ChangeState::Running(_)) =>
-            {
-                Progress::Waiting("unhealthy")
-            }
-            progress => progress,
-        }
+        let progress = readiness::progress(container, role, before, clock::now());
+        let era = era::era(container, before, &self.leaving);
+        era::in_this_change(progress, era, role, self.starter())
     }
 
     /// A row a service; a state that will stay carries the time at which it was reached.
@@ -339,6 +355,7 @@ impl Watch<'_> {
         let elapsed = self.begin.elapsed().as_secs_f64();
         let mut row = |(name, progress): &(String, Progress)| {
             let (standing, note) = match progress {
+                Progress::Ready("unchanged") => (Standing::Unchanged, String::new()),
                 Progress::Ready(_) => {
                     let at = *self.reached.entry(name.clone()).or_insert(elapsed);
                     (Standing::Reached, format!("{at:5.1} s"))
@@ -346,6 +363,9 @@ impl Watch<'_> {
                 Progress::Waiting(_) => (Standing::Waiting, String::new()),
                 Progress::Failed(_) => (Standing::Failed, String::new()),
             };
+            if !matches!(progress, Progress::Ready(_)) {
+                self.reached.remove(name);
+            }
             Row {
                 name: name.clone(),
                 standing,

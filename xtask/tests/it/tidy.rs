@@ -24,7 +24,7 @@ const LAYERS: [&[&str]; 13] = [
 ];
 
 /// Text or data in, text or data out.
-const PURE: [&str; 20] = [
+const PURE: [&str; 21] = [
     "apps/accounts.rs",
     "apps/connection.rs",
     "backup/manifest.rs",
@@ -44,6 +44,7 @@ const PURE: [&str; 20] = [
     "hosts/scan.rs",
     "problem.rs",
     "stack/desired.rs",
+    "stack/era.rs",
     "stack/order.rs",
     "stack/readiness.rs",
     "terminal/progress/layout.rs",
