@@ -245,7 +245,7 @@ fn accepted_events_are_stored_in_the_end(checkout: &Checkout) {
                 &checkout.container("redis"),
                 "redis-cli",
                 "llen",
-                "glitchtip:events",
+                "{vt}:q:ingest",
             ];
             let left = Run::of(checkout.command("docker").args(queue))
                 .success()

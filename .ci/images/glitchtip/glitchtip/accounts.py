@@ -1,17 +1,17 @@
-"""Sign-up, login and who is asking. Login sessions are in Redis, as in 6.x."""
+"""Sign-up, login and who is asking. Login sessions are in Redis."""
 
 import json
 import secrets
 import socket
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.http import JsonResponse
 
 from apps.api_tokens.models import APIToken
 from apps.users.models import User
-from glitchtip import queue
 from glitchtip.pages import is_registration_open
 
 SESSION_SECONDS = 14 * 24 * 3600
@@ -32,7 +32,7 @@ def has_csrf_token(request):
 
 def session_user(request):
     key = request.COOKIES.get("sessionid")
-    found = key and queue.client.get(f"session:{key}")
+    found = key and cache.get(f"session:{key}")
     return User.objects.filter(pk=int(found), is_active=True).first() if found else None
 
 
@@ -61,7 +61,7 @@ def refusal(status, message, code, parameter):
 
 def start_session(user, response):
     key = secrets.token_urlsafe(24)
-    queue.client.set(f"session:{key}", user.pk, ex=SESSION_SECONDS)
+    cache.set(f"session:{key}", user.pk, SESSION_SECONDS)
     response.set_cookie("sessionid", key, httponly=True, samesite="Lax", max_age=SESSION_SECONDS)
     return response
 

@@ -7,10 +7,12 @@ import re
 import uuid
 import zlib
 
+from django.core.cache import cache
 from django.http import HttpResponse, JsonResponse
 
+from apps.event_ingest.tasks import ingest_event
 from apps.projects.models import ProjectKey
-from glitchtip import queue
+from glitchtip import version
 
 BLOCK_SECONDS = 30
 
@@ -31,19 +33,19 @@ def key_of(request):
 
 
 def is_allowed(request, project_id):
-    """A key that is refused blocks its whole project for a while."""
-    block = f"block:{project_id}"
-    if queue.client.exists(block):
-        return False
+    """A key that is refused is refused for a while; in 5.x every key of its project is."""
     try:
         key = uuid.UUID(key_of(request) or "")
     except ValueError:
+        return False
+    block = f"block:{project_id}:{key}" if version.BLOCKS_ONE_KEY else f"block:{project_id}"
+    if cache.get(block):
         return False
     if ProjectKey.objects.filter(
         public_key=key, project_id=project_id, is_active=True, project__is_deleted=False
     ).exists():
         return True
-    queue.client.set(block, "v", ex=BLOCK_SECONDS)
+    cache.set(block, "v", BLOCK_SECONDS)
     return False
 
 
@@ -58,12 +60,12 @@ def body_of(request):
 
 def enqueue(project_id, event):
     event["event_id"] = event.get("event_id") or uuid.uuid4().hex
-    task = {
+    message = {
         "project": project_id,
         "event": event,
         "received": datetime.datetime.now(datetime.timezone.utc).isoformat(),
     }
-    queue.client.lpush(queue.EVENTS, json.dumps(task))
+    version.send(ingest_event, message)
 
 
 def items(raw):
@@ -87,7 +89,7 @@ def envelope(request, project_id):
     if request.method != "POST":
         return JsonResponse({"detail": "Method not allowed"}, status=405)
     if not is_allowed(request, project_id):
-        return with_cors(JsonResponse({"detail": "Denied"}, status=403))
+        return with_cors(JsonResponse({"detail": "Denied"}, status=version.DENIED["envelope"]))
     try:
         header, found = items(body_of(request))
         events = [json.loads(payload) for head, payload in found if head.get("type") == "event"]
@@ -103,7 +105,7 @@ def store(request, project_id):
     if request.method == "OPTIONS":
         return with_cors(HttpResponse())
     if not is_allowed(request, project_id):
-        return with_cors(JsonResponse({"detail": "Denied"}, status=401))
+        return with_cors(JsonResponse({"detail": "Denied"}, status=version.DENIED["store"]))
     event = json.loads(body_of(request))
     enqueue(project_id, event)
     return with_cors(JsonResponse({"event_id": event["event_id"], "task_id": None}))

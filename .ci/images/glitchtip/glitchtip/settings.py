@@ -2,6 +2,7 @@ import urllib.parse
 
 from django.core.exceptions import ImproperlyConfigured
 
+from glitchtip import version
 from glitchtip.environment import read, read_bool
 
 SECRET_KEY = read("SECRET_KEY", "change_me")
@@ -24,12 +25,12 @@ INSTALLED_APPS = [
     "apps.api_tokens",
     "apps.issue_events",
     "apps.event_ingest",
+    *version.APPS,
 ]
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 AUTH_PASSWORD_VALIDATORS = []
 
 _database = urllib.parse.urlsplit(read("DATABASE_URL", "postgres://postgres:postgres@postgres:5432/postgres"))
-CONN_HEALTH_CHECKS = read_bool("DATABASE_CONN_HEALTH_CHECKS", False)
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
@@ -38,7 +39,9 @@ DATABASES = {
         "PASSWORD": urllib.parse.unquote(_database.password or ""),
         "HOST": _database.hostname,
         "PORT": _database.port,
-        "OPTIONS": {"connect_timeout": 5},
+        "CONN_MAX_AGE": version.CONN_MAX_AGE,
+        "CONN_HEALTH_CHECKS": read_bool("DATABASE_CONN_HEALTH_CHECKS", False),
+        "OPTIONS": {"connect_timeout": 5, **version.database_options()},
     }
 }
 
@@ -54,7 +57,9 @@ if EMAIL_URL.scheme not in ("consolemail", "smtp", "smtps", "smtp+tls", "smtp+ss
 
 ENABLE_USER_REGISTRATION = read_bool("ENABLE_USER_REGISTRATION", True)
 ENABLE_ORGANIZATION_CREATION = read_bool("ENABLE_ORGANIZATION_CREATION", False)
-RETENTION_DAYS = int(read("GLITCHTIP_RETENTION_DAYS") or read("GLITCHTIP_MAX_EVENT_LIFE_DAYS") or 90)
+RETENTION_DAYS = version.RETENTION_DAYS
+
+globals().update(version.settings(REDIS_URL))
 
 LOGGING = {
     "version": 1,

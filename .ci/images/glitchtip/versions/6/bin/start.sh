@@ -1,6 +1,6 @@
-#!/bin/sh
+#!/usr/bin/env bash
 case "${SERVER_ROLE:-web}" in
-  web) exec ./manage.py serve ;;
+  web) exec ./bin/run-web.sh ;;
   worker*) exec ./bin/run-worker.sh ;;
 esac
 echo "Unknown server role: $SERVER_ROLE" >&2

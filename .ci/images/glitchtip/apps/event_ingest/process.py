@@ -1,21 +1,15 @@
+"""Makes issues of events."""
+
 import datetime
 import json
-import os
-import signal
-import sys
-import time
 import uuid
 
-import redis
-from django.conf import settings
-from django.core.management.base import BaseCommand
 from django.db import connection, transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
 from apps.issue_events.models import LEVELS, Issue
 from apps.projects.models import Project
-from glitchtip import queue
 
 
 def title_of(event):
@@ -32,10 +26,15 @@ def title_of(event):
 
 
 @transaction.atomic
-def store(task):
+def process_events(messages):
+    for message in messages:
+        store(message)
+
+
+def store(message):
     """Makes an issue of an event, or counts it to the one with the same title."""
-    event, received = task["event"], datetime.datetime.fromisoformat(task["received"])
-    project = Project.objects.get(pk=task["project"])
+    event, received = message["event"], datetime.datetime.fromisoformat(message["received"])
+    project = Project.objects.get(pk=message["project"])
     level = event.get("level", "error")
     found = {
         "level": LEVELS.index(level) if level in LEVELS else 4,
@@ -61,7 +60,7 @@ def store(task):
     with connection.cursor() as cursor:
         cursor.execute(
             """insert into issue_events_issueevent (id, issue_id, received, "timestamp", title, level, data, tags)
-            values (%s, %s, %s, %s, %s, %s, %s, %s)""",
+            values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
             [
                 str(uuid.UUID(event["event_id"])), issue.pk, received, received,
                 found["title"], found["level"], json.dumps(event), json.dumps(tags),
@@ -69,32 +68,3 @@ def store(task):
         )  # fmt: skip
     if project.first_event is None:
         Project.objects.filter(pk=project.pk).update(first_event=timezone.now())
-
-
-class Command(BaseCommand):
-    help = "Turns the queued events into issues"
-    requires_system_checks = []
-
-    def handle(self, **options):
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-        self.stdout.write("GlitchTip (stand-in) worker is ready")
-        while True:
-            try:
-                _, raw = queue.client.brpop(queue.EVENTS)
-            except redis.RedisError as error:
-                print(f"queue: {error}", file=sys.stderr)
-                time.sleep(0.5)
-                continue
-            # The real one works in batches, so an answer comes before its issue.
-            time.sleep(0.5)
-            self.process(json.loads(raw))
-
-    def process(self, task):
-        if settings.CONN_HEALTH_CHECKS and connection.connection and not connection.is_usable():
-            connection.close()
-        try:
-            store(task)
-        except Exception as error:
-            # The task is gone and the event lost, as it is in the real one.
-            print(f"task failed: {type(error).__name__}: {error}", file=sys.stderr)
-            connection.close()

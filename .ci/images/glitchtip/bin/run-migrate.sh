@@ -1,4 +1,0 @@
-#!/bin/sh
-set -e
-./manage.py migrate --skip-checks
-./manage.py pgpartition --yes

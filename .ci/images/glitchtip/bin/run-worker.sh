@@ -1,2 +1,0 @@
-#!/bin/sh
-exec ./manage.py runworker

@@ -1,0 +1,10 @@
+from django.core.management.base import BaseCommand
+
+from glitchtip import partitions
+
+
+class Command(BaseCommand):
+    help = "Creates the partitions of the coming days and deletes those past retention"
+
+    def handle(self, **options):
+        partitions.maintain()
