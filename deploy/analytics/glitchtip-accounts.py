@@ -13,7 +13,8 @@ whatever it was before, and does nothing else:
 
     docker compose run --rm --env SET_ADMIN_PASSWORD=1 glitchtip-migrate
 
-The models are those of GlitchTip 5.2 (run) and 6.x (read).
+The models are those of GlitchTip 5.2 (run) and 6.2.6 (read). A version without
+that script is migrated with the commands that 6.2.6's has.
 """
 
 import gc
@@ -23,6 +24,7 @@ import subprocess
 import sys
 
 SCRIPT = "bin/run-migrate.sh"
+WITHOUT_SCRIPT = [["migrate", "--skip-checks"], ["createcachetable"], ["maintain_partitions"]]
 VERIFY_PROJECT = "xtask-verify"
 TOKEN_LABEL = "cargo xtask verify"
 TOKEN_SCOPES = ["org:read", "project:read", "event:read"]
@@ -205,6 +207,8 @@ def manage_commands():
     bash reads the script, restricted so that it can start no program and write no file;
     manage.py and echo are replaced by functions.
     """
+    if not os.path.exists(SCRIPT):
+        return WITHOUT_SCRIPT
     with open(SCRIPT) as script:
         text = script.read()
     plain_calls = re.findall(r"^\./manage\.py [^|&;<>()`\n]*$", text, re.MULTILINE)
@@ -230,6 +234,9 @@ def wanted_email():
     try:
         # GlitchTip checks each answer with this, so a wrong address breaks every page.
         validate_email(email)
+    except ImportError:
+        # Without the package email-validator GlitchTip cannot check either.
+        pass
     except ValueError as error:
         refuse(f'ADMIN_EMAIL: GlitchTip cannot serve "{email}" ({reason(error)}); set another address in .env')
     return email

@@ -1,0 +1,246 @@
+"""Starts GlitchTip's worker, whatever its version, and tells whether worker and web work.
+
+    glitchtip-service.py worker         becomes the worker: takes the script that the image has
+    glitchtip-service.py check-worker   health check: it waits on its queue, its scheduler is alive,
+                                        and it finishes the events that it has taken
+    glitchtip-service.py check-web      health check: a page that needs the database comes
+
+Docker restarts nothing that is merely unhealthy. So a check that has seen for long
+enough that its service lives without working ends it, at most once a minute, and the
+restart policy brings it back. It never does so for the sake of Redis or PostgreSQL.
+
+The faults of the worker, measured in 2026-11:
+- django-vtasks 3.1.0, of GlitchTip 6.2.6: a request to Redis that meets a lost
+  connection, or a Redis that is away for ten seconds, ends the scheduler for good.
+  Alerts, retention and new partitions stop, and nothing else shows it.
+- celery-batches 0.10, of GlitchTip 5.2: after a lost connection the timer is gone
+  that hands collected events on. They wait for ever, unacknowledged.
+
+Python's own library is all that this needs: the image's packages differ.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.parse
+
+SCRIPTS = ["bin/run-worker.sh", "bin/run-celery-with-beat.sh"]
+FALLBACK = ["python", "manage.py", "runworker", "--scheduler"]
+
+# What vtasks calls the lock that its scheduler renews each second; it lives for 15. Until 2.0 without braces.
+SCHEDULER_LOCKS = ["{vt}:scheduler:vtasks_scheduler_lock", "vt:scheduler:vtasks_scheduler_lock"]
+# Where kombu keeps what a Celery worker has taken and not acknowledged, and when it took it.
+UNACKNOWLEDGED, TAKEN_AT = "unacked", "unacked_index"
+# The events' own tasks: others may rightly wait, for their hour to come.
+EVENT_TASKS = "event_ingest"
+
+# A worker asks its queue again after a second or two.
+LONGEST_WAIT = 15
+# GlitchTip hands collected events on after two seconds.
+LONGEST_HOLD = 12
+
+# For how many seconds a fault must have been seen before the service is ended.
+WORKER_PATIENCE, WORKER_PATIENCE_AT_START, WEB_PATIENCE = 8, 60, 55
+SECONDS_BETWEEN_RESTARTS = 60
+RESTARTED = "analytics:glitchtip-worker:restarted"
+# Notes from one check to the next; a restart of the container forgets them.
+WAS_WELL, SEEN_ILL, WAS_ENDED = "/tmp/check-was-well", "/tmp/check-seen-ill", "/tmp/check-was-ended"
+
+
+def main():
+    verbs = {"worker": become_worker, "check-worker": check_worker, "check-web": check_web}
+    if len(sys.argv) != 2 or sys.argv[1] not in verbs:
+        sys.exit(f"usage: glitchtip-service.py {'|'.join(verbs)}")
+    verbs[sys.argv[1]]()
+
+
+def become_worker():
+    script = next((script for script in SCRIPTS if os.path.exists(script)), None)
+    if script is None:
+        os.environ["IS_WORKER"] = "true"
+        os.execvp(FALLBACK[0], FALLBACK)
+    if "celery" in script:
+        return_unacknowledged()
+    os.execv(script, [script])
+
+
+def check_worker():
+    try:
+        with Redis() as redis:
+            fault = find_fault(redis)
+            if fault is None:
+                return note_well()
+            patience = WORKER_PATIENCE if os.path.exists(WAS_WELL) else WORKER_PATIENCE_AT_START
+            # The note is in Redis, since it must outlive the container's own.
+            if seconds_seen(fault) >= patience and redis.ask(
+                "SET", RESTARTED, fault, "NX", "EX", SECONDS_BETWEEN_RESTARTS
+            ):
+                fault += "; ended the worker, to start it anew"
+                end_service()
+    except OSError as error:
+        # Not the worker's fault, and none of its own can be seen.
+        forget_illness()
+        fault = f"Redis does not answer: {error}"
+    sys.exit(fault)
+
+
+def check_web():
+    port = int(os.environ.get("PORT") or 8000)
+    try:
+        # Unlike /_health/, this path asks the database. A socket costs a third of what urllib does, and knows no proxy.
+        with socket.create_connection(("127.0.0.1", port), 5) as web:
+            web.settimeout(8)
+            web.sendall(b"GET /api/settings/ HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            answer = web.recv(64).decode(errors="replace").partition("\r\n")[0]
+    except OSError as error:
+        answer = f"nothing: {error}"
+    if " 200 " in answer:
+        return note_well()
+    fault = f"/api/settings/ answers {answer}"
+    if answer.startswith("HTTP/"):
+        # It works; what it needs does not.
+        forget_illness()
+    elif os.path.exists(WAS_WELL) and seconds_seen("no answer") >= WEB_PATIENCE:
+        fault += "; ended the service, to start it anew"
+        end_service()
+    sys.exit(fault)
+
+
+def return_unacknowledged():
+    """Puts back what a killed Celery worker had taken; by itself that happens after an hour.
+
+    Only where no other worker is there, which could be at work on it.
+    """
+    try:
+        with Redis() as redis:
+            if any(client.get("cmd") == "brpop" for client in redis.clients()):
+                return
+            for tag in redis.ask("HKEYS", UNACKNOWLEDGED):
+                held = redis.ask("HGET", UNACKNOWLEDGED, tag)
+                message, _, queue = json.loads(held)
+                # The end that workers take from.
+                redis.ask("RPUSH", queue, json.dumps(message))
+                redis.ask("HDEL", UNACKNOWLEDGED, tag)
+                redis.ask("ZREM", TAKEN_AT, tag)
+    except (OSError, ValueError) as error:
+        print(f"left what an earlier worker had taken: {error}", file=sys.stderr)
+
+
+def find_fault(redis):
+    ours = [client for client in redis.clients() if client["addr"].rpartition(":")[0] == redis.own_address]
+    waits = [client for client in ours if client["cmd"].startswith("b")]
+    stuck = find_stuck_event(redis)
+    if stuck is not None:
+        return stuck
+    if not waits:
+        return "no worker waits on the queue"
+    if all(int(client["idle"]) > LONGEST_WAIT for client in waits):
+        return f"the worker has not asked the queue for {LONGEST_WAIT} s"
+    is_vtasks = any(client["cmd"].startswith("blm") for client in waits)
+    if is_vtasks and not redis.ask("EXISTS", *SCHEDULER_LOCKS):
+        return "the worker waits on its queue, but its scheduler is dead: no alerts, no retention, no new partitions"
+    return None
+
+
+def find_stuck_event(redis):
+    """An event that a Celery worker has taken and then neither stored nor given up."""
+    for tag in redis.ask("ZRANGEBYSCORE", TAKEN_AT, "-inf", time.time() - LONGEST_HOLD, "LIMIT", 0, 20):
+        if EVENT_TASKS in (redis.ask("HGET", UNACKNOWLEDGED, tag) or ""):
+            return f"events that the worker has taken are not stored after {LONGEST_HOLD} s"
+    return None
+
+
+def note_well():
+    open(WAS_WELL, "w").close()
+    forget_illness()
+
+
+def forget_illness():
+    for note in [SEEN_ILL, WAS_ENDED]:
+        if os.path.exists(note):
+            os.remove(note)
+
+
+def seconds_seen(fault):
+    """For how long the checks have seen this fault; the first look at it is noted."""
+    try:
+        with open(SEEN_ILL, encoding="utf-8") as file:
+            since, seen = file.read().split(" ", 1)
+        if seen == fault:
+            return time.time() - float(since)
+    except (OSError, ValueError):
+        pass
+    with open(SEEN_ILL, "w", encoding="utf-8") as file:
+        file.write(f"{time.time()} {fault}")
+    return 0
+
+
+def end_service():
+    """Asks the service to stop; one that was asked before is killed."""
+    kind = signal.SIGKILL if os.path.exists(WAS_ENDED) else signal.SIGTERM
+    open(WAS_ENDED, "w").close()
+    for process in children_of_init():
+        os.kill(process, kind)
+
+
+def children_of_init():
+    """The service itself: process 1 is Docker's init, which ends with it."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8") as file:
+                parent = int(file.read().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == 1:
+            found.append(int(name))
+    return found
+
+
+class Redis:
+    """As much of a client as is needed here."""
+
+    def __init__(self):
+        url = urllib.parse.urlsplit(os.environ.get("VALKEY_URL") or os.environ.get("REDIS_URL") or "redis://redis:6379")
+        self.socket = socket.create_connection((url.hostname, url.port or 6379), 5)
+        self.reader = self.socket.makefile("rb")
+        self.own_address = self.socket.getsockname()[0]
+        if url.password:
+            self.ask("AUTH", *filter(None, [url.username]), urllib.parse.unquote(url.password))
+        if url.path.strip("/"):
+            self.ask("SELECT", url.path.strip("/"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def ask(self, *words):
+        encoded = [str(word).encode() for word in words]
+        self.socket.sendall(b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in encoded))
+        return self.answer()
+
+    def answer(self):
+        line = self.reader.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("the connection was lost")
+        kind, value = line[:1], line[1:-2].decode()
+        if kind == b"-":
+            raise ConnectionError(value)
+        if kind == b"*":
+            return [self.answer() for _ in range(int(value))]
+        if kind == b"$":
+            return None if value == "-1" else self.reader.read(int(value) + 2)[:-2].decode(errors="replace")
+        return int(value) if kind == b":" else value
+
+    def clients(self):
+        lines = self.ask("CLIENT", "LIST").splitlines()
+        return [dict(word.partition("=")[::2] for word in line.split(" ")) for line in lines]
+
+
+if __name__ == "__main__":
+    main()
