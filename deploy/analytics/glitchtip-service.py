@@ -4,6 +4,8 @@
     glitchtip-service.py check-worker   health check: it waits on its queue, its scheduler is alive,
                                         and it finishes the events that it has taken
     glitchtip-service.py check-web      health check: a page that needs the database comes
+    glitchtip-service.py retry-events   queues those events again that failed for want of PostgreSQL;
+                                        check-worker does this when there are any
 
 Docker restarts nothing that is merely unhealthy. So a check that has seen for long
 enough that its service lives without working ends it, at most once a minute, and the
@@ -15,14 +17,17 @@ The faults of the worker, measured in 2026-11:
   Alerts, retention and new partitions stop, and nothing else shows it.
 - celery-batches 0.10, of GlitchTip 5.2: after a lost connection the timer is gone
   that hands collected events on. They wait for ever, unacknowledged.
+- Both: events that meet a PostgreSQL which is away are not tried again. 6.2.6 keeps
+  them with what failed, where nobody looks; 5.2 forgets them.
 
-Python's own library is all that this needs: the image's packages differ.
+Python's own library is all that this needs, except to retry events: the images differ.
 """
 
 import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.parse
@@ -32,6 +37,10 @@ FALLBACK = ["python", "manage.py", "runworker", "--scheduler"]
 
 # What vtasks calls the lock that its scheduler renews each second; it lives for 15. Until 2.0 without braces.
 SCHEDULER_LOCKS = ["{vt}:scheduler:vtasks_scheduler_lock", "vt:scheduler:vtasks_scheduler_lock"]
+# Where vtasks puts tasks that failed, the newest first, and what their traceback names when PostgreSQL was away.
+FAILED = ["{vt}:q:failed", "vt:q:failed"]
+STORE_WAS_AWAY = ["OperationalError", "InterfaceError", "PoolTimeout"]
+SECONDS_OF_RETRYING = 3600
 # Where kombu keeps what a Celery worker has taken and not acknowledged, and when it took it.
 UNACKNOWLEDGED, TAKEN_AT = "unacked", "unacked_index"
 # The events' own tasks: others may rightly wait, for their hour to come.
@@ -48,10 +57,16 @@ SECONDS_BETWEEN_RESTARTS = 60
 RESTARTED = "analytics:glitchtip-worker:restarted"
 # Notes from one check to the next; a restart of the container forgets them.
 WAS_WELL, SEEN_ILL, WAS_ENDED = "/tmp/check-was-well", "/tmp/check-seen-ill", "/tmp/check-was-ended"
+SEEN_FAILED = "/tmp/check-seen-failed"
 
 
 def main():
-    verbs = {"worker": become_worker, "check-worker": check_worker, "check-web": check_web}
+    verbs = {
+        "worker": become_worker,
+        "check-worker": check_worker,
+        "check-web": check_web,
+        "retry-events": retry_events,
+    }
     if len(sys.argv) != 2 or sys.argv[1] not in verbs:
         sys.exit(f"usage: glitchtip-service.py {'|'.join(verbs)}")
     verbs[sys.argv[1]]()
@@ -72,7 +87,8 @@ def check_worker():
         with Redis() as redis:
             fault = find_fault(redis)
             if fault is None:
-                return note_well()
+                note_well()
+                return retry_events_if_any(redis)
             patience = WORKER_PATIENCE if os.path.exists(WAS_WELL) else WORKER_PATIENCE_AT_START
             # The note is in Redis, since it must outlive the container's own.
             if seconds_seen(fault) >= patience and redis.ask(
@@ -145,6 +161,43 @@ def find_fault(redis):
     return None
 
 
+def retry_events_if_any(redis):
+    """In a process of its own, since that takes the image's packages, which a check is too short for."""
+    newest = [redis.ask("LINDEX", name, 0) for name in FAILED]
+    if any(newest) and repr(newest) != read_note(SEEN_FAILED):
+        subprocess.run([sys.executable, __file__, "retry-events"], check=False)
+        newest = [redis.ask("LINDEX", name, 0) for name in FAILED]
+    write_note(SEEN_FAILED, repr(newest))
+
+
+def retry_events():
+    from django_vtasks.serialization import deserialize, serialize
+
+    with Redis() as redis:
+        for name in FAILED:
+            position = retried = 0
+            while (raw := redis.ask("LINDEX", name, position, decoded=False)) is not None:
+                task = deserialize(raw)
+                if task.get("failed_at", 0) < time.time() - SECONDS_OF_RETRYING:
+                    break
+                if not is_worth_retrying(task):
+                    position += 1
+                    continue
+                for key in ["error_msg", "error_traceback", "failed_at"]:
+                    task.pop(key, None)
+                redis.ask("LPUSH", name.removesuffix("failed") + task["queue"], serialize(task))
+                redis.ask("LREM", name, 1, raw)
+                retried += 1
+            if retried:
+                print(f"queued {retried} events again that failed while PostgreSQL was away")
+
+
+def is_worth_retrying(task):
+    is_event = EVENT_TASKS in task.get("func", "")
+    is_recent = task.get("ts", 0) > time.time() - SECONDS_OF_RETRYING
+    return is_event and is_recent and any(word in task.get("error_traceback", "") for word in STORE_WAS_AWAY)
+
+
 def find_stuck_event(redis):
     """An event that a Celery worker has taken and then neither stored nor given up."""
     for tag in redis.ask("ZRANGEBYSCORE", TAKEN_AT, "-inf", time.time() - LONGEST_HOLD, "LIMIT", 0, 20):
@@ -154,7 +207,7 @@ def find_stuck_event(redis):
 
 
 def note_well():
-    open(WAS_WELL, "w").close()
+    write_note(WAS_WELL, "")
     forget_illness()
 
 
@@ -166,22 +219,30 @@ def forget_illness():
 
 def seconds_seen(fault):
     """For how long the checks have seen this fault; the first look at it is noted."""
-    try:
-        with open(SEEN_ILL, encoding="utf-8") as file:
-            since, seen = file.read().split(" ", 1)
-        if seen == fault:
-            return time.time() - float(since)
-    except (OSError, ValueError):
-        pass
-    with open(SEEN_ILL, "w", encoding="utf-8") as file:
-        file.write(f"{time.time()} {fault}")
+    since, _, seen = read_note(SEEN_ILL).partition(" ")
+    if seen == fault:
+        return time.time() - float(since)
+    write_note(SEEN_ILL, f"{time.time()} {fault}")
     return 0
+
+
+def read_note(name):
+    try:
+        with open(name, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def write_note(name, text):
+    with open(name, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def end_service():
     """Asks the service to stop; one that was asked before is killed."""
     kind = signal.SIGKILL if os.path.exists(WAS_ENDED) else signal.SIGTERM
-    open(WAS_ENDED, "w").close()
+    write_note(WAS_ENDED, "")
     for process in children_of_init():
         os.kill(process, kind)
 
@@ -219,10 +280,11 @@ class Redis:
     def __exit__(self, *_):
         self.socket.close()
 
-    def ask(self, *words):
-        encoded = [str(word).encode() for word in words]
+    def ask(self, *words, decoded=True):
+        encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
         self.socket.sendall(b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in encoded))
-        return self.answer()
+        answer = self.answer()
+        return answer.decode(errors="replace") if decoded and isinstance(answer, bytes) else answer
 
     def answer(self):
         line = self.reader.readline()
@@ -232,9 +294,10 @@ class Redis:
         if kind == b"-":
             raise ConnectionError(value)
         if kind == b"*":
-            return [self.answer() for _ in range(int(value))]
+            answers = [self.answer() for _ in range(int(value))]
+            return [one.decode(errors="replace") if isinstance(one, bytes) else one for one in answers]
         if kind == b"$":
-            return None if value == "-1" else self.reader.read(int(value) + 2)[:-2].decode(errors="replace")
+            return None if value == "-1" else self.reader.read(int(value) + 2)[:-2]
         return int(value) if kind == b":" else value
 
     def clients(self):
