@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::Context;
-
 use super::judge::{self, Finding, Login, Probe};
 use super::{files, names, ports, preflight};
 use crate::checkout::Checkout;
@@ -12,7 +10,8 @@ use crate::docker::Docker;
 use crate::docker::engine::Info;
 use crate::docker::invocation::Running;
 use crate::docker::versions::Trouble;
-use crate::env::dialect::{self as env, Assignment};
+use crate::env::dialect as env;
+use crate::env::template::{Template, Variable};
 use crate::hosts;
 use crate::stack;
 use crate::stack::desired::Config;
@@ -188,14 +187,16 @@ fn check_env_file(project: &Checkout) -> anyhow::Result<Vec<Finding>> {
         return Ok(findings);
     };
     let template = system::files::read_text(&project.env_template())?.unwrap_or_default();
-    let wanted = env::parse(&template).with_context(|| project.display(&project.env_template()))?;
-    let lacks = |want: &&Assignment| {
+    let template = Template::parse(&template)?;
+    let lacks = |want: &&Variable| {
         assignments
             .iter()
             .all(|assignment| assignment.key != want.key)
     };
-    let missing: Vec<&str> = wanted
+    let missing: Vec<&str> = template
+        .variables()
         .iter()
+        .filter(|want| !want.is_optional)
         .filter(lacks)
         .map(|want| want.key.as_str())
         .collect();
@@ -208,11 +209,10 @@ fn check_env_file(project: &Checkout) -> anyhow::Result<Vec<Finding>> {
         ));
     }
     for assignment in &assignments {
-        let is_reference = assignment.interpolates && assignment.value.contains('$');
         let read = dotenvy::from_read_iter(assignment.written(&text).as_bytes()).next();
         let is_same =
             read.is_some_and(|read| read.is_ok_and(|(_, value)| value == assignment.value));
-        if !is_same && !is_reference {
+        if !is_same && !assignment.has_references {
             let finding = format!(
                 "line {}: Compose and dotenv read {} differently",
                 assignment.line, assignment.key

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::docker::engine::{Engine, Info, Thing};
 use crate::env::dialect::Assignment;
+use crate::env::template::{self, Template};
 use crate::stack::desired::{Config, Service};
 use crate::terminal::text::render_bytes;
 
@@ -256,7 +257,7 @@ const RESERVED_DOMAINS: [&str; 5] = [".local", ".localhost", ".test", ".invalid"
 /// of this machine that GlitchTip is published on.
 pub fn check_values(
     assignments: &[Assignment],
-    known: &BTreeMap<String, String>,
+    known: &Template,
     glitchtip_port: &str,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -345,12 +346,12 @@ pub fn check_values(
     };
     for (&key, assignment) in &effective {
         let (value, line) = (assignment.value.as_str(), assignment.line);
-        if assignment.interpolates && value.contains('$') {
+        if assignment.has_references {
             let what =
                 format!("{key} has a $, which Compose takes for a reference to another variable");
             warns(line, what, "put the value in single quotes");
         }
-        if assignment.is_placeholder() && known.contains_key(key) {
+        if template::is_placeholder(value) && known.variable(key).is_some() {
             warns(
                 line,
                 format!("{key} is still a placeholder"),
@@ -393,7 +394,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, level: Level, words: &str) {
-        let known = env::template_variables("UMAMI_APP_SECRET=change_this_32\n").unwrap();
+        let known = Template::parse("UMAMI_APP_SECRET=change_this_32\n").unwrap();
         let findings = check_values(&env::parse(text).unwrap(), &known, "3002");
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert_eq!(findings[0].level, level, "{findings:?}");
@@ -479,7 +480,11 @@ mod tests {
                     UMAMI_DATABASE_PASSWORD=aZ09\nPOSTGRES_PASSWORD='a$b/?#'\n# GLITCHTIP_DOMAIN=x\nADMIN_EMAIL=a@b.me\n";
         for text in [good, "GLITCHTIP_DOMAIN=https://errors.example.com\n", ""] {
             assert_eq!(
-                check_values(&env::parse(text).unwrap(), &BTreeMap::new(), "3002"),
+                check_values(
+                    &env::parse(text).unwrap(),
+                    &Template::parse("").unwrap(),
+                    "3002"
+                ),
                 []
             );
         }

@@ -1,12 +1,13 @@
 //! What can stop `up`, looked at before anything is started.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::judge::{self, Finding, Level};
 use super::{files, names, ports, render};
 use crate::checkout::Checkout;
 use crate::docker::Docker;
-use crate::env::{assignments, dialect};
+use crate::env::assignments;
+use crate::env::template::Template;
 use crate::stack::desired::Config;
 use crate::system;
 use crate::terminal::say;
@@ -38,15 +39,14 @@ pub fn check(project: &Checkout, docker: &Docker, config: &Config) -> anyhow::Re
 
 pub fn check_values(project: &Checkout, config: &Config) -> anyhow::Result<Vec<Finding>> {
     let template = system::files::read_text(&project.env_template())?.unwrap_or_default();
-    let known = dialect::template_variables(&template)
-        .with_context(|| project.display(&project.env_template()))?;
+    let template = Template::parse(&template)?;
     let port = config
         .services
         .get("glitchtip-web")
         .and_then(|service| service.ports.first());
     Ok(judge::check_values(
         &assignments(project)?,
-        &known,
+        &template,
         port.map_or("", |port| &port.published),
     ))
 }

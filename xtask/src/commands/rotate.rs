@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::Outcome;
-use crate::env::dialect;
 use crate::operations::open::{Resume, open};
 use crate::operations::{env_file, rotate};
 use crate::system::files;
@@ -30,8 +29,7 @@ pub fn run(checkout: &Checkout, options: &cli::Rotate) -> anyhow::Result<Outcome
     let (mut session, _) = open(checkout, Resume::Everything, timeout)?;
     let template = env_file::read_template(checkout)?;
     let before = files::read_text(&checkout.env_file())?.unwrap_or_default();
-    let rotated = dialect::rotate(&template, &before, &options.keys, env_file::generate)
-        .map_err(anyhow::Error::msg)?;
+    let rotated = template.rotate(&before, &options.keys, env_file::generate)?;
 
     for key in &rotated.keys {
         match ENDS.iter().find(|(name, _)| name == key) {

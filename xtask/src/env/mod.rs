@@ -1,6 +1,11 @@
 //! The env file: what it says, and how it is completed. Must never quote a value in an error.
 
 pub mod dialect;
+pub mod references;
+pub mod template;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
@@ -9,6 +14,7 @@ use anyhow::{Context, bail};
 use crate::checkout::Checkout;
 use crate::system::files;
 use dialect::Assignment;
+use template::{Template, Variable, is_placeholder};
 
 /// What the stack knows of its variables.
 pub struct Known {
@@ -24,17 +30,13 @@ pub struct Known {
 /// When one of them cannot be parsed, without what it says.
 pub fn known(checkout: &Checkout) -> anyhow::Result<Known> {
     let template = files::read_text(&checkout.env_template())?.unwrap_or_default();
-    let known = dialect::template_variables(&template)
-        .with_context(|| checkout.display(&checkout.env_template()))?;
+    let template = Template::parse(&template)?;
     let assignments = assignments(checkout)?;
 
-    let mut names: BTreeSet<String> = known.keys().cloned().collect();
+    let known = template.variables().iter();
+    let mut names: BTreeSet<String> = known.map(|known| known.key.clone()).collect();
     names.extend(assignments.iter().map(|assignment| assignment.key.clone()));
-    let is_secret = |key: &str| {
-        known
-            .get(key)
-            .is_some_and(|value| dialect::is_secret(value))
-    };
+    let is_secret = |key: &str| template.variable(key).is_some_and(Variable::is_secret);
     let secrets = assignments
         .into_iter()
         .filter(|assignment| is_secret(&assignment.key) && !assignment.value.is_empty())
@@ -70,12 +72,12 @@ pub fn setting(checkout: &Checkout, key: &str) -> anyhow::Result<String> {
         Some(value) => value,
         None => {
             let template = files::read_text(&checkout.env_template())?.unwrap_or_default();
-            let mut known = dialect::template_variables(&template)
-                .with_context(|| checkout.display(&checkout.env_template()))?;
-            known.remove(key).unwrap_or_default()
+            let template = Template::parse(&template)?;
+            let known = template.variable(key);
+            known.map(|it| it.default.clone()).unwrap_or_default()
         }
     };
-    if dialect::is_placeholder(&value) {
+    if is_placeholder(&value) {
         bail!(
             "{} has no {key} yet; `cargo xtask up` makes one",
             checkout.display(&path)

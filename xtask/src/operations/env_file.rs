@@ -3,7 +3,7 @@
 use anyhow::Context;
 
 use crate::checkout::Checkout;
-use crate::env::dialect::{self, Completed, Secret};
+use crate::env::template::{Completed, Placeholder, Template};
 use crate::problem::Problem;
 use crate::system::{files, random};
 use crate::terminal::say;
@@ -36,32 +36,36 @@ pub fn ensure(checkout: &Checkout) -> anyhow::Result<EnvFile> {
 }
 
 /// Makes a secret of the kind that a placeholder asks for.
-pub fn generate(secret: Secret) -> String {
-    match secret {
-        Secret::Alphanumeric(length) => random::letters_and_digits(length),
-        Secret::Uuid => random::uuid(),
+pub fn generate(placeholder: Placeholder) -> String {
+    match placeholder {
+        Placeholder::Alphanumeric(length) => random::letters_and_digits(length),
+        Placeholder::Uuid => random::uuid(),
     }
 }
 
-/// The text of `.env.example`.
+/// The template of the env file, `.env.example`.
 ///
 /// # Errors
-/// When it is missing.
-pub fn read_template(checkout: &Checkout) -> anyhow::Result<String> {
+/// When it is missing, or was damaged.
+pub fn read_template(checkout: &Checkout) -> anyhow::Result<Template> {
     let path = checkout.env_template();
-    files::read_text(&path)?.with_context(|| {
+    let text = files::read_text(&path)?.with_context(|| {
         let name = checkout.display(&path);
         Problem::new(format!("{name} is missing")).hint(format!("`git checkout -- {name}`"))
-    })
+    })?;
+    Ok(Template::parse(&text)?)
 }
 
 fn complete(
     checkout: &Checkout,
-    template: &str,
+    template: &Template,
     existing: Option<&str>,
 ) -> anyhow::Result<Completed> {
     // Where there is nothing to keep, the template itself: its headings and order are worth having.
-    let completed = dialect::complete(template, existing.unwrap_or(template), generate);
+    let completed = match existing {
+        Some(existing) => template.complete(existing, &|_| None, generate),
+        None => template.fill(generate),
+    };
     completed.with_context(|| {
         let name = checkout.display(&checkout.env_file());
         Problem::new(format!("{name} cannot be read; nothing was changed"))

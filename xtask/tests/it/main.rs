@@ -12,6 +12,7 @@ mod checkout;
 mod cli;
 #[cfg(unix)]
 mod doctor;
+mod env_file;
 mod events;
 #[cfg(unix)]
 mod faults;

@@ -101,6 +101,26 @@ fn keeps_what_the_user_wrote_and_adds_only_what_is_missing() {
 }
 
 #[test]
+fn keeps_a_password_that_looks_like_a_comment_a_placeholder_or_nothing() {
+    let checkout = Checkout::new();
+    let mine = "POSTGRES_PASSWORD=#s3cret\nUMAMI_ADMIN_PASSWORD= # not a comment\n\
+                UMAMI_DATABASE_PASSWORD='change_this_is_Mine'\nGLITCHTIP_SECRET_KEY=$ELSEWHERE\n";
+    checkout.write(".env", mine);
+    checkout.xtask(&["setup"]).success();
+    let text = checkout.read(".env");
+    assert!(text.starts_with(mine), "{text}");
+}
+
+#[test]
+fn a_domain_that_is_added_gets_the_port_that_is_set() {
+    let checkout = Checkout::new();
+    checkout.write(".env", "GLITCHTIP_PORT=13002\n");
+    checkout.xtask(&["setup"]).success();
+    let domain = checkout.variable("GLITCHTIP_DOMAIN");
+    assert_eq!(domain, "http://errors.local:13002");
+}
+
+#[test]
 fn keeps_a_symlink_and_fills_its_target() {
     let checkout = Checkout::new();
     let target = checkout.root().join("elsewhere");
@@ -136,7 +156,7 @@ fn refuses_what_cannot_be_parsed_with_its_line_and_without_its_text() {
     let cases: [(&[u8], &str); 4] = [
         (b"A=1\nB=\"hunter2\n", "line 2"),
         (b"A=1\n\nhunter2 B=1\n", "line 3"),
-        (b"A='x' hunter2\n", "line 1"),
+        (b"A='x' hunter2=/\n='hunter2'", "line 2"),
         (b"A=1\nB=hunter2\xff\n", "line 2"),
     ];
     for (bytes, line) in cases {
