@@ -1,12 +1,8 @@
 //! What can be wrong with a machine and its `.env`, judged from what was read of them.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::docker::engine::{Engine, Info, Thing};
-use crate::env::dialect::Assignment;
-use crate::env::template::{self, Template};
 use crate::stack::desired::{Config, Service};
 use crate::terminal::text::render_bytes;
 
@@ -250,159 +246,10 @@ impl Probe {
     }
 }
 
-/// Domains that GlitchTip's own pages refuse (5.2, measured).
-const RESERVED_DOMAINS: [&str; 5] = [".local", ".localhost", ".test", ".invalid", ".home.arpa"];
-
-/// What will break, of what `.env` says. `known` are the template's variables, `glitchtip_port` is the port
-/// of this machine that GlitchTip is published on.
-pub fn check_values(
-    assignments: &[Assignment],
-    known: &Template,
-    glitchtip_port: &str,
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let effective: BTreeMap<&str, &Assignment> =
-        assignments.iter().map(|it| (it.key.as_str(), it)).collect();
-    let mut stops = |key: &str, line: usize, what: &str, remedy: &str| {
-        findings.push(Finding::stops(
-            ".env",
-            format!("line {line}: {key} {what}"),
-            remedy,
-        ));
-    };
-    for (&key, assignment) in &effective {
-        let (value, line) = (assignment.value.as_str(), assignment.line);
-        let is_url_safe = value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
-        match key {
-            _ if value.is_empty() => {}
-            "UMAMI_DATABASE_PASSWORD"
-            | "GLITCHTIP_DATABASE_PASSWORD"
-            | "UMAMI_DATABASE"
-            | "GLITCHTIP_DATABASE"
-                if !is_url_safe =>
-            {
-                stops(
-                    key,
-                    line,
-                    "has characters that break the database's URL",
-                    "use letters, digits and - . _ ~ alone",
-                );
-            }
-            "GLITCHTIP_SECRET_KEY" if value.starts_with('$') => stops(
-                key,
-                line,
-                "begins with $, which GlitchTip takes for the name of another variable",
-                "empty the value; `cargo xtask setup` makes a new one",
-            ),
-            "GLITCHTIP_DOMAIN"
-                if !value.starts_with("http://") && !value.starts_with("https://") =>
-            {
-                stops(
-                    key,
-                    line,
-                    "has no scheme",
-                    "write it as http://errors.local:3002",
-                );
-            }
-            "GLITCHTIP_EMAIL_URL" if !value.contains("://") => {
-                stops(
-                    key,
-                    line,
-                    "has no scheme, and GlitchTip does not start",
-                    "write it as smtp://host:port or consolemail://",
-                );
-            }
-            "ADMIN_EMAIL" if !value.contains('@') => {
-                stops(
-                    key,
-                    line,
-                    "is no e-mail address",
-                    "write it as name@example.com",
-                );
-            }
-            "ADMIN_EMAIL"
-                if RESERVED_DOMAINS
-                    .iter()
-                    .any(|domain| value.to_ascii_lowercase().ends_with(domain)) =>
-            {
-                stops(
-                    key,
-                    line,
-                    "is at a reserved domain, for which GlitchTip's pages answer 500",
-                    "use an address at a real domain; no mail needs to arrive there",
-                );
-            }
-            _ => {}
-        }
-    }
-    let mut warns = |line: usize, what: String, remedy: &str| {
-        findings.push(Finding::warning(
-            ".env",
-            format!("line {line}: {what}"),
-            remedy,
-        ));
-    };
-    for (&key, assignment) in &effective {
-        let (value, line) = (assignment.value.as_str(), assignment.line);
-        if assignment.has_references {
-            let what =
-                format!("{key} has a $, which Compose takes for a reference to another variable");
-            warns(line, what, "put the value in single quotes");
-        }
-        if template::is_placeholder(value) && known.variable(key).is_some() {
-            warns(
-                line,
-                format!("{key} is still a placeholder"),
-                "`cargo xtask setup` makes a value",
-            );
-        }
-        if key == "GLITCHTIP_DOMAIN" && value.ends_with('/') {
-            warns(
-                line,
-                format!("{key} ends with a slash, and every DSN will have two"),
-                "take it away",
-            );
-        }
-    }
-    if let Some(domain) = effective.get("GLITCHTIP_DOMAIN")
-        && let Some((_, port)) = domain
-            .value
-            .strip_prefix("http://")
-            .and_then(|rest| rest.rsplit_once(':'))
-        && !glitchtip_port.is_empty()
-        && port.trim_end_matches('/') != glitchtip_port
-    {
-        let what = format!(
-            "GLITCHTIP_DOMAIN names port {port}, and GlitchTip is published on {glitchtip_port}"
-        );
-        warns(
-            domain.line,
-            what,
-            "make GLITCHTIP_PORT the same, unless a proxy stands between",
-        );
-    }
-    findings
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::docker::engine::parse_things;
-    use crate::env::dialect as env;
-
-    #[track_caller]
-    fn check(text: &str, level: Level, words: &str) {
-        let known = Template::parse("UMAMI_APP_SECRET=change_this_32\n").unwrap();
-        let findings = check_values(&env::parse(text).unwrap(), &known, "3002");
-        assert_eq!(findings.len(), 1, "{findings:?}");
-        assert_eq!(findings[0].level, level, "{findings:?}");
-        assert!(
-            findings[0].finding.contains(words) && !findings[0].remedy.is_empty(),
-            "{findings:?}"
-        );
-    }
 
     #[test]
     fn a_container_between_two_starts_may_hold_its_port() {
@@ -416,78 +263,6 @@ mod tests {
         assert!(engine("restarting").has_restarting("analytics"));
         assert!(!engine("restarting").has_restarting("other"));
         assert!(!engine("exited").has_restarting("analytics"));
-    }
-
-    #[test]
-    fn says_which_values_will_break() {
-        check(
-            "A=1\nUMAMI_DATABASE_PASSWORD=a/b\n",
-            Level::Stops,
-            "line 2: UMAMI_DATABASE_PASSWORD",
-        );
-        check(
-            "GLITCHTIP_DATABASE_PASSWORD='p%40ss'\n",
-            Level::Stops,
-            "break the database's URL",
-        );
-        check("UMAMI_DATABASE=my?db\n", Level::Stops, "UMAMI_DATABASE has");
-        check(
-            "GLITCHTIP_SECRET_KEY='$abc'\n",
-            Level::Stops,
-            "begins with $",
-        );
-        check(
-            "GLITCHTIP_DOMAIN=errors.local:3002\n",
-            Level::Stops,
-            "no scheme",
-        );
-        check(
-            "GLITCHTIP_DOMAIN=http://errors.local:3002/\n",
-            Level::Warning,
-            "slash",
-        );
-        check(
-            "GLITCHTIP_DOMAIN=http://errors.local:3005\n",
-            Level::Warning,
-            "names port 3005",
-        );
-        check(
-            "GLITCHTIP_EMAIL_URL=smtp.example.com:25\n",
-            Level::Stops,
-            "no scheme",
-        );
-        check("ADMIN_EMAIL=admin\n", Level::Stops, "no e-mail");
-        check(
-            "ADMIN_EMAIL=admin@Site.Local\n",
-            Level::Stops,
-            "reserved domain",
-        );
-        check(
-            "POSTGRES_PASSWORD=a$b\n",
-            Level::Warning,
-            "POSTGRES_PASSWORD has a $",
-        );
-        check(
-            "UMAMI_APP_SECRET=change_this_random_32_char_string\n",
-            Level::Warning,
-            "placeholder",
-        );
-    }
-
-    #[test]
-    fn finds_nothing_wrong_with_what_works() {
-        let good = "GLITCHTIP_DOMAIN=http://errors.local:3002\nGLITCHTIP_EMAIL_URL=smtp+tls://u:p@h:587\nADMIN_EMAIL=a@b.me\n\
-                    UMAMI_DATABASE_PASSWORD=aZ09\nPOSTGRES_PASSWORD='a$b/?#'\n# GLITCHTIP_DOMAIN=x\nADMIN_EMAIL=a@b.me\n";
-        for text in [good, "GLITCHTIP_DOMAIN=https://errors.example.com\n", ""] {
-            assert_eq!(
-                check_values(
-                    &env::parse(text).unwrap(),
-                    &Template::parse("").unwrap(),
-                    "3002"
-                ),
-                []
-            );
-        }
     }
 
     const CONFIG: &str = "name: analytics\nservices:\n  umami: {container_name: umami}\n  redis: {}\n\

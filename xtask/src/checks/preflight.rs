@@ -1,15 +1,16 @@
 //! What can stop `up`, looked at before anything is started.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
-use super::judge::{self, Finding, Level};
-use super::{files, names, ports, render};
+use super::judge::{Finding, Level};
+use super::{files as mounts, names, ports, render};
 use crate::checkout::Checkout;
 use crate::docker::Docker;
-use crate::env::assignments;
+use crate::env::dialect;
+use crate::env::rules::{self, Severity, Violation};
 use crate::env::template::Template;
 use crate::stack::desired::Config;
-use crate::system;
+use crate::system::files;
 use crate::terminal::say;
 
 /// What can stop `up`, looked at before anything is started. Warnings are said.
@@ -20,7 +21,7 @@ pub fn check(project: &Checkout, docker: &Docker, config: &Config) -> anyhow::Re
     let engine = docker.everything()?;
     let mut findings = names::check_ours(project, &engine, config);
     findings.extend(ports::check(docker, &engine, config));
-    findings.extend(files::check(project, config));
+    findings.extend(mounts::check(project, config));
     findings.extend(check_values(project, config)?);
     findings.retain(|finding| finding.level != Level::Good);
     for finding in &findings {
@@ -37,16 +38,30 @@ pub fn check(project: &Checkout, docker: &Docker, config: &Config) -> anyhow::Re
     }
 }
 
-pub fn check_values(project: &Checkout, config: &Config) -> anyhow::Result<Vec<Finding>> {
-    let template = system::files::read_text(&project.env_template())?.unwrap_or_default();
+/// What of the env file will break.
+///
+/// # Errors
+/// When the env file or its template cannot be read.
+pub fn check_values(checkout: &Checkout, config: &Config) -> anyhow::Result<Vec<Finding>> {
+    let template = files::read_text(&checkout.env_template())?.unwrap_or_default();
     let template = Template::parse(&template)?;
+    let text = files::read_text(&checkout.env_file())?.unwrap_or_default();
+    let reading =
+        dialect::read(&text, &|_| None).with_context(|| checkout.display(&checkout.env_file()))?;
     let port = config
         .services
         .get("glitchtip-web")
         .and_then(|service| service.ports.first());
-    Ok(judge::check_values(
-        &assignments(project)?,
-        &template,
-        port.map_or("", |port| &port.published),
-    ))
+
+    let port = port.and_then(|port| port.published.parse().ok());
+    let violations = rules::check(&reading, &template, port);
+    Ok(violations.into_iter().map(finding).collect())
+}
+
+fn finding(violation: Violation) -> Finding {
+    let hint = violation.problem.hint.unwrap_or_default();
+    match violation.severity {
+        Severity::Warning => Finding::warning(".env", violation.problem.what, hint),
+        Severity::Stops => Finding::stops(".env", violation.problem.what, hint),
+    }
 }

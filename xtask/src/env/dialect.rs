@@ -5,6 +5,7 @@
 //! From compose-go's package `dotenv`, v2.0 to v2.4 (Compose 2.26), read and tried 2026-11-25; held
 //! against `docker compose config` on random files by `tests/it/env_file.rs`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -18,6 +19,16 @@ pub struct Reading {
     pub assignments: Vec<Assignment>,
     /// What Compose gets out of it all: the last assignment of a key wins.
     pub values: BTreeMap<String, String>,
+    /// The lines of bare names, which set nothing by themselves.
+    pub bare: Vec<usize>,
+}
+
+impl Reading {
+    /// The assignment of `key` that Compose takes: the last one.
+    pub fn assignment(&self, key: &str) -> Option<&Assignment> {
+        let mut assignments = self.assignments.iter();
+        assignments.rfind(|assignment| assignment.key == key)
+    }
 }
 
 /// One `KEY=value` of an env file.
@@ -26,7 +37,7 @@ pub struct Assignment {
     pub key: String,
     /// As Compose reads it, with references (`$NAME`) resolved.
     pub value: String,
-    /// Whether Compose looks for references in it and there is a `$`.
+    /// Whether the value of another variable, or nothing in its place, became part of it.
     pub has_references: bool,
     /// Counted from 1.
     pub line: usize,
@@ -143,6 +154,7 @@ fn evaluate(statements: &[Statement], environment: Lookup) -> Result<Reading, Pa
     for statement in statements {
         let name = statement.name;
         let Some(raw) = &statement.raw else {
+            reading.bare.push(statement.line);
             if let Some(value) = environment(name) {
                 reading.values.insert(name.to_owned(), value);
             }
@@ -150,14 +162,14 @@ fn evaluate(statements: &[Statement], environment: Lookup) -> Result<Reading, Pa
         };
         let seen = |name: &str| environment(name).or_else(|| reading.values.get(name).cloned());
         let line = statement.line;
-        let value = raw
+        let (value, has_references) = raw
             .value(&seen)
             .map_err(|reason| ParseError { line, reason })?;
         reading.values.insert(name.to_owned(), value.clone());
         reading.assignments.push(Assignment {
             key: name.to_owned(),
             value,
-            has_references: raw.quotes != Quotes::Single && raw.text.contains('$'),
+            has_references,
             line,
             quotes: raw.quotes,
             span: raw.span.clone(),
@@ -184,16 +196,19 @@ struct Raw {
 }
 
 impl Raw {
-    fn value(&self, lookup: Lookup) -> Result<String, &'static str> {
-        let value = match self.quotes {
-            Quotes::Single => self.text.clone(),
-            Quotes::None => resolve(&self.text, lookup)?,
-            Quotes::Double => resolve(&expand_escapes(&self.text), lookup)?,
+    /// The value, and whether references became part of it.
+    fn value(&self, lookup: Lookup) -> Result<(String, bool), &'static str> {
+        let text = match self.quotes {
+            Quotes::Single => return Ok((self.text.clone(), false)),
+            Quotes::None => Cow::from(&self.text),
+            Quotes::Double => Cow::from(expand_escapes(&self.text)),
         };
+        let value = resolve(&text, lookup)?;
         if value.contains('\0') {
             return Err("the value has a NUL character, which no variable can hold");
         }
-        Ok(value)
+        let has_references = value != text.replace("$$", "$");
+        Ok((value, has_references))
     }
 }
 

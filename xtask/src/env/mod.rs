@@ -1,7 +1,9 @@
 //! The env file: what it says, and how it is completed. Must never quote a value in an error.
 
 pub mod dialect;
+pub mod grammar;
 pub mod references;
+pub mod rules;
 pub mod template;
 
 #[cfg(test)]

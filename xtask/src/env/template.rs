@@ -154,7 +154,7 @@ impl Template {
 
         let mut filled = Vec::new();
         for variable in required() {
-            let assignment = effective(&present, &variable.key);
+            let assignment = present.assignment(&variable.key);
             if let (Some(asked), Some(assignment)) = (variable.placeholder(), assignment)
                 && is_unset(assignment, existing)
             {
@@ -165,7 +165,7 @@ impl Template {
 
         let mut lines = Vec::new();
         let mut added = Vec::new();
-        for variable in required().filter(|it| effective(&present, &it.key).is_none()) {
+        for variable in required().filter(|it| present.assignment(&it.key).is_none()) {
             let value = match variable.placeholder() {
                 Some(asked) => generate(asked),
                 None => quote(&default_beside(variable, &present)),
@@ -281,12 +281,6 @@ fn append_lines(mut text: String, lines: &[String]) -> String {
         text.push_str(line_ending);
     }
     text
-}
-
-/// The assignment of `key` that Compose takes: the last one.
-fn effective<'a>(reading: &'a Reading, key: &str) -> Option<&'a Assignment> {
-    let mut assignments = reading.assignments.iter();
-    assignments.rfind(|assignment| assignment.key == key)
 }
 
 /// Whether a value, where a placeholder belongs, is one or nothing: as it is written and as Compose reads it.

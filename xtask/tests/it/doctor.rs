@@ -172,7 +172,7 @@ fn up_starts_nothing_when_something_is_in_the_way() {
     drop(listener);
     for (key, value, words) in [
         ("UMAMI_DATABASE_PASSWORD", "a/b", "break the database's URL"),
-        ("GLITCHTIP_EMAIL_URL", "smtp", "has no scheme"),
+        ("GLITCHTIP_EMAIL_URL", "smtp", "is not a mail server's URL"),
         ("GLITCHTIP_DOMAIN", "errors.local", "has no scheme"),
         ("ADMIN_EMAIL", "admin@site.local", "reserved domain"),
     ] {

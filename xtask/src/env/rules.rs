@@ -1,0 +1,450 @@
+//! What the values of the env file must look like: what Compose, the engine or an application would refuse,
+//! or take without a word and then fail at.
+//!
+//! Must never quote a value: most of them are secrets.
+
+use super::dialect::{Assignment, Reading};
+use super::grammar::{
+    Address, Port, has_reserved_domain, is_address, is_count, is_email_address, is_email_url,
+    is_hostname, is_project_name, is_url_safe, is_uuid, parse_bool, parse_memory, parse_port,
+};
+use super::template::{Template, is_placeholder};
+use crate::problem::Problem;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Worth knowing; the stack starts.
+    Warning,
+    /// The stack would not start, or not do what it is for.
+    Stops,
+}
+
+/// A value that breaks a rule.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub severity: Severity,
+    /// Begins with the line; the caller says of which file.
+    pub problem: Problem,
+}
+
+use Severity::{Stops, Warning};
+
+/// A rule for the value of each of some variables.
+struct Rule {
+    keys: &'static [&'static str],
+    severity: Severity,
+    is_broken: fn(&str) -> bool,
+    /// What is wrong, behind the variable's name.
+    what: &'static str,
+    hint: &'static str,
+}
+
+const MEMORY: &[&str] = &[
+    "POSTGRES_MEMORY",
+    "REDIS_MEMORY",
+    "UMAMI_MEMORY",
+    "GLITCHTIP_MEMORY",
+    "GLITCHTIP_WORKER_MEMORY",
+];
+
+/// Tried on Compose 2.26, Engine 26 and GlitchTip 5.2 (2026-11-25) unless a row says otherwise. Values that
+/// are empty or a placeholder are not held to them.
+const RULES: &[Rule] = &[
+    Rule {
+        keys: &["COMPOSE_PROJECT_NAME"],
+        severity: Stops,
+        is_broken: |value| !is_project_name(value),
+        what: "is not a project name that Compose accepts",
+        hint: "use lower-case letters, digits, - and _, and begin with a letter or a digit",
+    },
+    Rule {
+        keys: &["UMAMI_PORT", "GLITCHTIP_PORT"],
+        severity: Stops,
+        is_broken: |value| parse_port(value).is_none(),
+        what: "is not a port from 1 to 65535",
+        hint: "write a number alone, such as 3001",
+    },
+    Rule {
+        keys: &["BIND_ADDRESS"],
+        severity: Stops,
+        is_broken: |value| !is_address(value),
+        what: "is not an IP address that Compose accepts",
+        hint: "write 127.0.0.1, or an IPv6 address in brackets: [::1]",
+    },
+    Rule {
+        keys: MEMORY,
+        severity: Stops,
+        is_broken: |value| parse_memory(value).is_none(),
+        what: "is not a memory size that Compose accepts",
+        hint: "write it as 512M or 1G",
+    },
+    Rule {
+        keys: MEMORY,
+        severity: Stops,
+        is_broken: |value| {
+            parse_memory(value).is_some_and(|bytes| bytes > 0.0 && bytes < 6_291_456.0)
+        },
+        what: "is less than 6M, the smallest limit that Docker accepts",
+        hint: "write it with its unit, as 512M or 1G",
+    },
+    Rule {
+        keys: &[
+            "POSTGRES_IMAGE",
+            "REDIS_IMAGE",
+            "UMAMI_IMAGE",
+            "GLITCHTIP_IMAGE",
+        ],
+        severity: Stops,
+        is_broken: |value| value.contains(char::is_whitespace) || value.contains("://"),
+        what: "is not the name of an image",
+        hint: "write it as postgres:15-alpine or registry.example.com/postgres:15-alpine",
+    },
+    // init-db.sql makes these two for the applications; PostgreSQL keeps pg_ for its own roles.
+    Rule {
+        keys: &["POSTGRES_USER"],
+        severity: Stops,
+        is_broken: |value| matches!(value, "umami" | "glitchtip") || value.starts_with("pg_"),
+        what: "is a name that PostgreSQL or an application has for its own role",
+        hint: "use another name, such as analytics_admin",
+    },
+    // NAMEDATALEN - 1; PostgreSQL cuts off the rest.
+    Rule {
+        keys: &[
+            "POSTGRES_USER",
+            "POSTGRES_DB",
+            "UMAMI_DATABASE",
+            "GLITCHTIP_DATABASE",
+        ],
+        severity: Stops,
+        is_broken: |value| value.len() > 63,
+        what: "is longer than PostgreSQL's 63 bytes",
+        hint: "use a shorter name",
+    },
+    Rule {
+        keys: &[
+            "UMAMI_DATABASE",
+            "UMAMI_DATABASE_PASSWORD",
+            "GLITCHTIP_DATABASE",
+            "GLITCHTIP_DATABASE_PASSWORD",
+        ],
+        severity: Stops,
+        is_broken: |value| !is_url_safe(value),
+        what: "has characters that break the database's URL",
+        hint: "use letters, digits and - . _ ~ alone",
+    },
+    Rule {
+        keys: &["UMAMI_WEBSITE_ID"],
+        severity: Stops,
+        is_broken: |value| !is_uuid(value),
+        what: "is not a UUID, and Umami accepts no event for it",
+        hint: "empty the value, then run `cargo xtask setup`, which makes one",
+    },
+    Rule {
+        keys: &["UMAMI_HOSTNAME", "SITE_DOMAIN"],
+        severity: Warning,
+        is_broken: |value| !is_hostname(value),
+        what: "is not a host name",
+        hint: "write the name alone, without scheme, port and path: analytics.local",
+    },
+    // django-environ takes such a value for the name of another variable.
+    Rule {
+        keys: &["GLITCHTIP_SECRET_KEY"],
+        severity: Stops,
+        is_broken: |value| value.starts_with('$'),
+        what: "begins with $, which GlitchTip takes for the name of another variable",
+        hint: "empty the value, then run `cargo xtask setup`, which makes a new one",
+    },
+    Rule {
+        keys: &["GLITCHTIP_FROM_EMAIL"],
+        severity: Stops,
+        is_broken: |value| value.starts_with('$'),
+        what: "begins with $, which GlitchTip takes for the name of another variable",
+        hint: "write it as errors@example.com",
+    },
+    Rule {
+        keys: &["GLITCHTIP_DOMAIN"],
+        severity: Stops,
+        is_broken: |value| Address::of(value).is_none(),
+        what: "has no scheme, and GlitchTip does not start",
+        hint: "write it as http://errors.local:3002 or https://errors.example.com",
+    },
+    Rule {
+        keys: &["GLITCHTIP_DOMAIN"],
+        severity: Stops,
+        is_broken: |value| {
+            Address::of(value).is_some_and(|it| it.port == Port::Invalid || it.host.is_empty())
+        },
+        what: "has no host name, or a port that is not a number from 1 to 65535",
+        hint: "write it as http://errors.local:3002 or https://errors.example.com",
+    },
+    Rule {
+        keys: &["GLITCHTIP_DOMAIN"],
+        severity: Warning,
+        is_broken: |value| Address::of(value).is_some_and(|it| it.rest == "/"),
+        what: "ends with a slash, so every DSN will have two",
+        hint: "remove the slash at its end",
+    },
+    Rule {
+        keys: &["GLITCHTIP_DOMAIN"],
+        severity: Warning,
+        is_broken: |value| {
+            Address::of(value).is_some_and(|it| !it.rest.is_empty() && it.rest != "/")
+        },
+        what: "has something behind the host name and port, where GlitchTip expects nothing",
+        hint: "write it as http://errors.local:3002 or https://errors.example.com",
+    },
+    Rule {
+        keys: &["GLITCHTIP_EMAIL_URL"],
+        severity: Stops,
+        is_broken: |value| !is_email_url(value),
+        what: "is not a mail server's URL, and GlitchTip does not start",
+        hint: "write it as smtp+tls://user:password@smtp.example.com:587, or as consolemail:// for none",
+    },
+    Rule {
+        keys: &["GLITCHTIP_FROM_EMAIL"],
+        severity: Warning,
+        is_broken: |value| !value.contains('@'),
+        what: "is not an e-mail address",
+        hint: "write it as errors@example.com",
+    },
+    Rule {
+        keys: &["ADMIN_EMAIL"],
+        severity: Stops,
+        is_broken: |value| !is_email_address(value),
+        what: "is not an e-mail address",
+        hint: "write it as name@example.com",
+    },
+    Rule {
+        keys: &["ADMIN_EMAIL"],
+        severity: Stops,
+        is_broken: has_reserved_domain,
+        what: "is at a reserved domain, for which GlitchTip's pages answer 500",
+        hint: "use an address at a real domain; no mail needs to arrive there",
+    },
+    Rule {
+        keys: &["GLITCHTIP_RETENTION_DAYS"],
+        severity: Stops,
+        is_broken: |value| !is_count(value, 36_500),
+        what: "is not a number of days from 1 to 36500, and GlitchTip does not start or keeps nothing",
+        hint: "write a number alone, such as 90",
+    },
+    Rule {
+        keys: &["GLITCHTIP_WORKER_CONCURRENCY"],
+        severity: Stops,
+        is_broken: |value| !is_count(value, 1000),
+        what: "is not a number of tasks from 1 to 1000",
+        hint: "write a number alone, such as 4",
+    },
+    Rule {
+        keys: &["GLITCHTIP_WORKER_POOL"],
+        severity: Warning,
+        is_broken: |value| !matches!(value, "threads" | "prefork"),
+        what: "is neither threads nor prefork",
+        hint: "write threads",
+    },
+    Rule {
+        keys: &["GLITCHTIP_USER_REGISTRATION"],
+        severity: Warning,
+        is_broken: |value| parse_bool(value).is_none(),
+        what: "is neither True nor False; GlitchTip takes it for False",
+        hint: "write True or False",
+    },
+    // glitchtip-accounts.py makes no token of another length.
+    Rule {
+        keys: &["GLITCHTIP_API_TOKEN"],
+        severity: Warning,
+        is_broken: |value| {
+            !(32..=64).contains(&value.len()) || !value.bytes().all(|b| b.is_ascii_alphanumeric())
+        },
+        what: "is not 32 to 64 letters and digits, so `cargo xtask verify` cannot read events",
+        hint: "empty the value, then run `cargo xtask setup`, which makes one",
+    },
+    // The scripts that open the accounts take every such value for one that nobody replaced.
+    Rule {
+        keys: &[
+            "UMAMI_ADMIN_PASSWORD",
+            "UMAMI_WEBSITE_ID",
+            "GLITCHTIP_ADMIN_PASSWORD",
+            "GLITCHTIP_API_TOKEN",
+        ],
+        severity: Warning,
+        is_broken: |value| value.starts_with("change_this"),
+        what: "begins with change_this, so the stack takes it for a placeholder",
+        hint: "choose a value with another beginning",
+    },
+];
+
+/// What of an env file will break. `glitchtip_port` is the port of this machine that GlitchTip is published
+/// on, where an override says another than the env file.
+pub fn check(env: &Reading, template: &Template, glitchtip_port: Option<u16>) -> Vec<Violation> {
+    let mut violations: Vec<Violation> = env.bare.iter().map(|&line| bare_name(line)).collect();
+    let is_effective = |it: &&Assignment| {
+        env.assignment(&it.key)
+            .is_some_and(|last| std::ptr::eq(last, *it))
+    };
+    for assignment in env.assignments.iter().filter(is_effective) {
+        violations.extend(check_form(assignment, template));
+        let value = assignment.value.as_str();
+        if value.is_empty() || is_placeholder(value) {
+            continue;
+        }
+        let broken =
+            |rule: &&Rule| rule.keys.contains(&assignment.key.as_str()) && (rule.is_broken)(value);
+        let broken = RULES.iter().filter(broken);
+        violations
+            .extend(broken.map(|rule| violation(rule.severity, assignment, rule.what, rule.hint)));
+    }
+
+    let relations = Relations { env, template };
+    violations.extend(relations.equal_ports());
+    violations.extend(relations.equal_databases());
+    violations.extend(relations.domain_port(glitchtip_port));
+    violations
+}
+
+fn violation(
+    severity: Severity,
+    assignment: &Assignment,
+    what: &str,
+    hint: impl Into<String>,
+) -> Violation {
+    let what = format!("line {}: {} {what}", assignment.line, assignment.key);
+    Violation {
+        severity,
+        problem: Problem::new(what).hint(hint),
+    }
+}
+
+fn bare_name(line: usize) -> Violation {
+    let what = format!("line {line}: a name stands there without a value, which sets nothing");
+    Violation {
+        severity: Warning,
+        problem: Problem::new(what)
+            .hint("remove it; if it is the end of a value, put the whole value in single quotes"),
+    }
+}
+
+/// What is wrong with how a value is written, whatever its variable.
+fn check_form(assignment: &Assignment, template: &Template) -> Option<Violation> {
+    let variable = template.variable(&assignment.key);
+    let is_required = variable.is_some_and(|variable| variable.placeholder().is_some());
+    if assignment.has_references && assignment.value.is_empty() && is_required {
+        let what = "is empty, because it refers to variables that have no value";
+        return Some(violation(
+            Stops,
+            assignment,
+            what,
+            "put the value in single quotes",
+        ));
+    }
+    if assignment.has_references && variable.is_some() {
+        let what = "has a $, which Compose takes for a reference to another variable";
+        return Some(violation(
+            Warning,
+            assignment,
+            what,
+            "put the value in single quotes",
+        ));
+    }
+    if variable.is_some() && is_placeholder(&assignment.value) {
+        let hint = match is_required {
+            true => "run `cargo xtask setup`, which makes a value",
+            false => "replace it by a value of your own",
+        };
+        return Some(violation(
+            Warning,
+            assignment,
+            "is still a placeholder",
+            hint,
+        ));
+    }
+    if is_for_docker(&assignment.key) {
+        let what =
+            "changes how Docker itself works, and can make it use other files than this stack's";
+        let hint = "remove the line; settings of Docker belong in your shell";
+        return Some(violation(Warning, assignment, what, hint));
+    }
+    None
+}
+
+/// Whether a variable steers Compose or the docker CLI; an env file can set it by mistake.
+pub fn is_for_docker(key: &str) -> bool {
+    (key.starts_with("COMPOSE_") && key != "COMPOSE_PROJECT_NAME") || key.starts_with("DOCKER_")
+}
+
+/// Rules that look at more than one variable, as Compose takes them.
+struct Relations<'a> {
+    env: &'a Reading,
+    template: &'a Template,
+}
+
+impl Relations<'_> {
+    /// What Compose takes: the default stands for an empty value, too.
+    fn value(&self, key: &str) -> &str {
+        let value = self.env.values.get(key).filter(|value| !value.is_empty());
+        let default = || self.template.variable(key).map(|it| it.default.as_str());
+        value
+            .map(String::as_str)
+            .or_else(default)
+            .unwrap_or_default()
+    }
+
+    fn equal(&self, keys: [&str; 2], what: &str, hint: &str) -> Option<Violation> {
+        let [first, second] = keys.map(|key| self.value(key));
+        if first.is_empty() || first != second {
+            return None;
+        }
+        let assignment = keys.iter().rev().find_map(|key| self.env.assignment(key))?;
+        Some(violation(Stops, assignment, what, hint))
+    }
+
+    fn equal_ports(&self) -> Option<Violation> {
+        self.equal(
+            ["UMAMI_PORT", "GLITCHTIP_PORT"],
+            "is the port of both Umami and GlitchTip",
+            "give UMAMI_PORT and GLITCHTIP_PORT different ports; they are 3001 and 3002 by default",
+        )
+    }
+
+    fn equal_databases(&self) -> Option<Violation> {
+        self.equal(
+            ["UMAMI_DATABASE", "GLITCHTIP_DATABASE"],
+            "is the database of both Umami and GlitchTip",
+            "give UMAMI_DATABASE and GLITCHTIP_DATABASE different names",
+        )
+    }
+
+    /// Whether GLITCHTIP_DOMAIN leads to the port that GlitchTip is published on. With https something
+    /// else stands in front, whose port is not ours to know.
+    fn domain_port(&self, published: Option<u16>) -> Option<Violation> {
+        let published = published.or_else(|| parse_port(self.value("GLITCHTIP_PORT")))?;
+        let address = Address::of(self.value("GLITCHTIP_DOMAIN")).filter(|it| !it.is_encrypted)?;
+        let named = match address.port {
+            Port::Number(port) => port,
+            Port::None => 80,
+            Port::Invalid => return None,
+        };
+        if named == published {
+            return None;
+        }
+        let (assignment, what) = match self.env.assignment("GLITCHTIP_DOMAIN") {
+            Some(domain) if !domain.value.is_empty() => (
+                domain,
+                format!("leads to port {named}, and GlitchTip is published on {published}"),
+            ),
+            _ => (
+                self.env.assignment("GLITCHTIP_PORT")?,
+                format!("is {published}, and GLITCHTIP_DOMAIN leads to port {named} by default"),
+            ),
+        };
+        let host = address.host;
+        let hint = format!(
+            "set GLITCHTIP_DOMAIN=http://{host}:{published}, unless a proxy on port {named} leads to it"
+        );
+        Some(violation(Warning, assignment, &what, hint))
+    }
+}
+
+#[cfg(test)]
+mod tests;
