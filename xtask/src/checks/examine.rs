@@ -11,7 +11,9 @@ use crate::docker::engine::Info;
 use crate::docker::invocation::Running;
 use crate::docker::versions::Trouble;
 use crate::env::dialect as env;
-use crate::env::template::{Template, Variable};
+use crate::env::file;
+use crate::env::settings::{Secret, Setting, Settings};
+use crate::env::template::Variable;
 use crate::hosts;
 use crate::stack;
 use crate::stack::desired::Config;
@@ -186,8 +188,7 @@ fn check_env_file(project: &Checkout) -> anyhow::Result<Vec<Finding>> {
     let Ok(assignments) = env::parse(&text) else {
         return Ok(findings);
     };
-    let template = system::files::read_text(&project.env_template())?.unwrap_or_default();
-    let template = Template::parse(&template)?;
+    let template = file::read_template(project)?;
     let lacks = |want: &&Variable| {
         assignments
             .iter()
@@ -266,26 +267,27 @@ fn check_logins(
     docker: &Docker,
     container: &str,
 ) -> anyhow::Result<Vec<Finding>> {
-    let text = system::files::read_text(&project.env_file())?.unwrap_or_default();
-    let template = system::files::read_text(&project.env_template())?.unwrap_or_default();
-    let value = |key: &str| -> anyhow::Result<String> {
-        let value = env::value_of(&text, key)?;
-        Ok(value.or(env::value_of(&template, key)?).unwrap_or_default())
-    };
-    let login = |role: &str, database: &str, password: &str| -> anyhow::Result<Login> {
-        Ok(Login {
-            role: role.to_owned(),
-            database: value(database)?,
-            password: value(password)?,
-        })
-    };
+    let settings = Settings::read(project)?;
+    let (postgres, umami, glitchtip) = (settings.postgres, settings.umami, settings.glitchtip);
+    let login =
+        |role: &str, database: String, password: &Setting<Secret>| -> anyhow::Result<Login> {
+            Ok(Login {
+                role: role.to_owned(),
+                database,
+                password: password.get()?.expose().to_owned(),
+            })
+        };
     let logins = [
-        login(&value("POSTGRES_USER")?, "POSTGRES_DB", "POSTGRES_PASSWORD")?,
-        login("umami", "UMAMI_DATABASE", "UMAMI_DATABASE_PASSWORD")?,
+        login(
+            &postgres.superuser,
+            postgres.default_database,
+            &postgres.password,
+        )?,
+        login("umami", umami.database, &umami.database_password)?,
         login(
             "glitchtip",
-            "GLITCHTIP_DATABASE",
-            "GLITCHTIP_DATABASE_PASSWORD",
+            glitchtip.database,
+            &glitchtip.database_password,
         )?,
     ];
     let running = logins

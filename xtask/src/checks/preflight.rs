@@ -1,16 +1,14 @@
 //! What can stop `up`, looked at before anything is started.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::judge::{Finding, Level};
-use super::{files as mounts, names, ports, render};
+use super::{files, names, ports, render};
 use crate::checkout::Checkout;
 use crate::docker::Docker;
-use crate::env::dialect;
-use crate::env::rules::{self, Severity, Violation};
-use crate::env::template::Template;
+use crate::env::rules::{Severity, Violation};
+use crate::env::settings::Settings;
 use crate::stack::desired::Config;
-use crate::system::files;
 use crate::terminal::say;
 
 /// What can stop `up`, looked at before anything is started. Warnings are said.
@@ -21,7 +19,7 @@ pub fn check(project: &Checkout, docker: &Docker, config: &Config) -> anyhow::Re
     let engine = docker.everything()?;
     let mut findings = names::check_ours(project, &engine, config);
     findings.extend(ports::check(docker, &engine, config));
-    findings.extend(mounts::check(project, config));
+    findings.extend(files::check(project, config));
     findings.extend(check_values(project, config)?);
     findings.retain(|finding| finding.level != Level::Good);
     for finding in &findings {
@@ -43,18 +41,14 @@ pub fn check(project: &Checkout, docker: &Docker, config: &Config) -> anyhow::Re
 /// # Errors
 /// When the env file or its template cannot be read.
 pub fn check_values(checkout: &Checkout, config: &Config) -> anyhow::Result<Vec<Finding>> {
-    let template = files::read_text(&checkout.env_template())?.unwrap_or_default();
-    let template = Template::parse(&template)?;
-    let text = files::read_text(&checkout.env_file())?.unwrap_or_default();
-    let reading =
-        dialect::read(&text, &|_| None).with_context(|| checkout.display(&checkout.env_file()))?;
+    let settings = Settings::read(checkout)?;
     let port = config
         .services
         .get("glitchtip-web")
         .and_then(|service| service.ports.first());
 
     let port = port.and_then(|port| port.published.parse().ok());
-    let violations = rules::check(&reading, &template, port);
+    let violations = settings.check(port);
     Ok(violations.into_iter().map(finding).collect())
 }
 

@@ -11,7 +11,7 @@ use crate::checkout::Checkout;
 use crate::cli::{self, Format};
 use crate::commands::Outcome;
 use crate::docker::Docker;
-use crate::env::setting;
+use crate::env::settings::Settings;
 use crate::stack;
 use crate::system::resolver;
 use crate::terminal::{self, say};
@@ -21,28 +21,29 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 pub fn run(checkout: &Checkout, options: &cli::Connect) -> anyhow::Result<Outcome> {
     let config = stack::read_config(&Docker::new(checkout)?)?;
+    let settings = Settings::read(checkout)?;
     let umami = Umami {
         url: config.endpoint("umami")?,
     };
     let glitchtip = GlitchTip {
         url: config.endpoint("glitchtip-web")?,
-        token: setting(checkout, "GLITCHTIP_API_TOKEN")?,
+        token: settings.glitchtip.api_token.get()?.expose().to_owned(),
     };
     let answers = umami
         .check_answers()
         .and_then(|()| glitchtip.check_answers());
     answers.map_err(|error| anyhow!("{error:#}; start the stack with `cargo xtask up`"))?;
 
-    let website_id = setting(checkout, "UMAMI_WEBSITE_ID")?;
+    let website_id = settings.umami.website_id.get()?.clone();
     let projects = glitchtip.projects()?;
-    let site = glitchtip::find_site(&projects, &setting(checkout, "GLITCHTIP_PROJECT")?);
+    let site = glitchtip::find_site(&projects, &settings.glitchtip.project);
     let site = site.context(
         "GlitchTip has no project for the website; `cargo xtask restart glitchtip-web` makes one",
     )?;
     let dsn = glitchtip.dsn(site)?;
 
     let port = umami.url.rsplit(':').next().unwrap_or_default();
-    let public = format!("http://{}:{port}", setting(checkout, "UMAMI_HOSTNAME")?);
+    let public = format!("http://{}:{port}", settings.umami.hostname);
     let umami_url = choose_url(public, &umami.url, |url| Umami { url }.check_answers());
     let token = &glitchtip.token;
     let glitchtip_url = choose_url(dsn.url.clone(), &glitchtip.url, |url| {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::Outcome;
+use crate::env::file;
 use crate::operations::open::{Resume, open};
 use crate::operations::{env_file, rotate};
-use crate::system::files;
 use crate::terminal::say;
 
 /// What a new value ends, beside the old value.
@@ -27,8 +27,8 @@ const ENDS: [(&str, &str); 4] = [
 pub fn run(checkout: &Checkout, options: &cli::Rotate) -> anyhow::Result<Outcome> {
     let timeout = Duration::from_secs(options.wait.timeout);
     let (mut session, _) = open(checkout, Resume::Everything, timeout)?;
-    let template = env_file::read_template(checkout)?;
-    let before = files::read_text(&checkout.env_file())?.unwrap_or_default();
+    let template = file::read_template(checkout)?;
+    let before = file::read(checkout)?.unwrap_or_default();
     let rotated = template.rotate(&before, &options.keys, env_file::generate)?;
 
     for key in &rotated.keys {

@@ -18,7 +18,7 @@ use anyhow::Context;
 use xshell::{Shell, cmd};
 
 use crate::checkout::Checkout;
-use crate::env;
+use crate::env::settings::Settings;
 use crate::system::process;
 use engine::{Engine, Info};
 use inspect::{Container, Image};
@@ -46,17 +46,18 @@ impl Docker {
     pub fn new(checkout: &Checkout) -> anyhow::Result<Docker> {
         let shell = Shell::new().context("finding the current folder")?;
         shell.change_dir(checkout.stack());
-        let known = env::known(checkout)?;
+        let settings = Settings::read(checkout)?;
 
         // Compose lets an exported variable win over `.env`, even an empty one, so the child must not
         // inherit any name that the stack knows.
-        let mut hidden = known.names;
-        hidden.remove("COMPOSE_PROJECT_NAME");
+        let mut hidden = settings.names().clone();
         hidden.extend(REDIRECTING.map(str::to_owned));
+        let secrets = settings.secrets().iter();
+        let secrets = secrets.map(|secret| secret.expose().to_owned()).collect();
         Ok(Docker {
             shell,
             hidden,
-            secrets: known.secrets,
+            secrets,
         })
     }
 

@@ -6,7 +6,7 @@
 //! against `docker compose config` on random files by `tests/it/env_file.rs`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
@@ -108,6 +108,19 @@ pub fn read(text: &str, environment: Lookup) -> Result<Reading, ParseError> {
     let again = |name: &str| environment(name).or_else(|| reading.values.get(name).cloned());
     evaluate(&statements, &again)?;
     Ok(reading)
+}
+
+/// The keys that an env file assigns; a bare `KEY`, which only inherits, is none.
+///
+/// # Errors
+/// The first line that Compose refuses for its form.
+pub fn names(text: &str) -> Result<BTreeSet<String>, ParseError> {
+    let (statements, refused) = scan(text);
+    let assigned = statements.iter().filter(|it| it.raw.is_some());
+    match refused {
+        Some(refused) => Err(refused),
+        None => Ok(assigned.map(|it| it.name.to_owned()).collect()),
+    }
 }
 
 /// The assignments of an env file, read without an environment.

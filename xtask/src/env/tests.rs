@@ -1,6 +1,6 @@
 //! What Compose makes of odd lines.
 
-use super::dialect::{parse, read, value_of};
+use super::dialect::{names, parse, read, value_of};
 
 /// What `docker compose config` of Compose 2.26 (compose-go 2.4) read as `V` (2026-11-25).
 const READ: &[(&str, &str)] = &[
@@ -217,6 +217,12 @@ fn a_bare_name_inherits_and_references_see_the_environment_first() {
     assert_eq!(value("W"), Some("outer"));
     assert_eq!(value("X"), Some("inner"));
     assert_eq!(value("Y"), None);
+}
+
+#[test]
+fn bare_names_are_not_assigned() {
+    let names = names("A=1\nB\nexport C='x'D=\n").unwrap();
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["A", "C", "D"]);
 }
 
 #[test]

@@ -1,10 +1,8 @@
 //! The env file, completed from its template. Must never change a value that is set.
 
-use anyhow::Context;
-
 use crate::checkout::Checkout;
 use crate::env::template::{Completed, Placeholder, Template};
-use crate::problem::Problem;
+use crate::env::{file, settings};
 use crate::system::{files, random};
 use crate::terminal::say;
 
@@ -21,8 +19,8 @@ pub enum EnvFile {
 /// When the template or the file cannot be read or parsed; nothing is changed then.
 pub fn ensure(checkout: &Checkout) -> anyhow::Result<EnvFile> {
     let path = checkout.env_file();
-    let template = read_template(checkout)?;
-    let existing = files::read_text(&path)?;
+    let template = file::read_template(checkout)?;
+    let existing = file::read(checkout)?;
     files::remove_unfinished(&checkout.stack());
 
     let completed = complete(checkout, &template, existing.as_deref())?;
@@ -43,34 +41,23 @@ pub fn generate(placeholder: Placeholder) -> String {
     }
 }
 
-/// The template of the env file, `.env.example`.
-///
-/// # Errors
-/// When it is missing, or was damaged.
-pub fn read_template(checkout: &Checkout) -> anyhow::Result<Template> {
-    let path = checkout.env_template();
-    let text = files::read_text(&path)?.with_context(|| {
-        let name = checkout.display(&path);
-        Problem::new(format!("{name} is missing")).hint(format!("`git checkout -- {name}`"))
-    })?;
-    Ok(Template::parse(&text)?)
-}
-
 fn complete(
     checkout: &Checkout,
     template: &Template,
     existing: Option<&str>,
 ) -> anyhow::Result<Completed> {
-    // Where there is nothing to keep, the template itself: its headings and order are worth having.
+    let name = checkout.display(&checkout.env_file());
+    let refused = |error| file::refused(&name, &error);
     let completed = match existing {
-        Some(existing) => template.complete(existing, &|_| None, generate),
+        Some(text) => {
+            let names = settings::names(template, text).map_err(refused)?;
+            let environment = file::environment_without(&names);
+            template.complete(text, &environment, generate)
+        }
+        // Where there is nothing to keep, the template itself: its headings and order are worth having.
         None => template.fill(generate),
     };
-    completed.with_context(|| {
-        let name = checkout.display(&checkout.env_file());
-        Problem::new(format!("{name} cannot be read; nothing was changed"))
-            .hint("correct that line, then repeat the command")
-    })
+    Ok(completed.map_err(refused)?)
 }
 
 fn ensure_private(checkout: &Checkout) -> anyhow::Result<EnvFile> {

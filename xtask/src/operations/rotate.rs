@@ -7,6 +7,7 @@ use super::journal::{self, Record};
 use super::{prove, restore, start};
 use crate::apps::accounts::ADMINISTRATORS;
 use crate::env::dialect::{self, Assignment};
+use crate::env::file;
 use crate::problem::Problem;
 use crate::session::Session;
 use crate::system::files;
@@ -44,7 +45,8 @@ pub fn resume(session: &mut Session, before: &str) -> anyhow::Result<()> {
 fn apply(session: &mut Session, before: &str) -> anyhow::Result<()> {
     let kept = kept(session);
     let before = dialect::parse(before).with_context(|| kept.clone())?;
-    let after = crate::env::assignments(session.checkout)?;
+    let after = dialect::parse(&file::read(session.checkout)?.unwrap_or_default())
+        .with_context(|| kept.clone())?;
     let has_changed = |key: &&str| value(&before, key) != value(&after, key);
     let changed: Vec<&str> = ADMINISTRATORS.into_iter().filter(has_changed).collect();
 

@@ -16,7 +16,7 @@ use crate::apps::glitchtip::GlitchTip;
 use crate::apps::umami::Umami;
 use crate::checkout::Checkout;
 use crate::docker::Docker;
-use crate::env::setting;
+use crate::env::settings::{Registration, Settings};
 use crate::stack;
 use crate::system::random;
 use chain::{Chain, seconds_since};
@@ -43,10 +43,9 @@ pub fn verify(checkout: &Checkout, docker: &Docker) -> anyhow::Result<Report> {
     let umami = Umami {
         url: config.endpoint("umami")?,
     };
-    let token = setting(checkout, "GLITCHTIP_API_TOKEN")?;
     let glitchtip = GlitchTip {
         url: config.endpoint("glitchtip-web")?,
-        token,
+        token: expected.token.clone(),
     };
 
     let mut postgres = Chain::new("postgres");
@@ -92,6 +91,7 @@ pub fn verify(checkout: &Checkout, docker: &Docker) -> anyhow::Result<Report> {
 struct Expected {
     umami_password: String,
     website_id: String,
+    token: String,
     email: String,
     glitchtip_password: String,
     glitchtip_project: String,
@@ -102,18 +102,17 @@ struct Expected {
 
 impl Expected {
     fn read(checkout: &Checkout) -> anyhow::Result<Expected> {
+        let settings = Settings::read(checkout)?;
+        let (umami, glitchtip) = (settings.umami, settings.glitchtip);
         Ok(Expected {
-            umami_password: setting(checkout, "UMAMI_ADMIN_PASSWORD")?,
-            website_id: setting(checkout, "UMAMI_WEBSITE_ID")?,
-            email: setting(checkout, "ADMIN_EMAIL")?,
-            glitchtip_password: setting(checkout, "GLITCHTIP_ADMIN_PASSWORD")?,
-            glitchtip_project: setting(checkout, "GLITCHTIP_PROJECT")?,
-            signup_is_wanted: setting(checkout, "GLITCHTIP_USER_REGISTRATION")?
-                .eq_ignore_ascii_case("true"),
-            databases: [
-                ("umami", setting(checkout, "UMAMI_DATABASE")?),
-                ("glitchtip", setting(checkout, "GLITCHTIP_DATABASE")?),
-            ],
+            umami_password: umami.admin_password.get()?.expose().to_owned(),
+            website_id: umami.website_id.get()?.clone(),
+            token: glitchtip.api_token.get()?.expose().to_owned(),
+            email: settings.admin_email,
+            glitchtip_password: glitchtip.admin_password.get()?.expose().to_owned(),
+            glitchtip_project: glitchtip.project,
+            signup_is_wanted: glitchtip.registration == Registration::Open,
+            databases: [("umami", umami.database), ("glitchtip", glitchtip.database)],
         })
     }
 }

@@ -1,9 +1,10 @@
 //! `setup` as a user sees it: files, output, exit codes.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Run};
 
 #[test]
 fn makes_a_private_env_file_and_says_which_keys_never_which_values() {
@@ -186,4 +187,68 @@ fn leaves_no_temporary_file() {
             .any(|name| name.to_str().unwrap().contains("new-")),
         "{names:?}"
     );
+}
+
+#[test]
+fn a_folder_or_a_link_to_nowhere_in_its_place_is_named_with_what_to_type() {
+    let checkout = Checkout::new();
+    fs::create_dir(checkout.path(".env")).unwrap();
+    checkout
+        .xtask(&["setup"])
+        .code(1)
+        .says("/deploy/analytics/.env is a folder, not a file")
+        .says("  hint: ");
+
+    let checkout = Checkout::new();
+    symlink("/nowhere/env", checkout.path(".env")).unwrap();
+    checkout
+        .xtask(&["setup"])
+        .code(1)
+        .says("/deploy/analytics/.env is a link to a file that does not exist")
+        .says("  hint: ");
+    assert!(checkout.path(".env").is_symlink());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_file_of_another_user_keeps_its_owner_when_root_completes_it() {
+    let checkout = Checkout::new();
+    checkout.write(".env", "POSTGRES_USER=me\n");
+    chown(checkout.path(".env"), Some(65534), Some(65534)).unwrap();
+    checkout
+        .xtask(&["setup"])
+        .success()
+        .says("POSTGRES_PASSWORD");
+    let metadata = fs::metadata(checkout.path(".env")).unwrap();
+    assert_eq!((metadata.uid(), metadata.gid()), (65534, 65534));
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn every_command_says_who_owns_a_file_that_it_may_not_read() {
+    let checkout = Checkout::new();
+    checkout.xtask(&["setup"]).success();
+    fs::set_permissions(checkout.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    for verb in [&["setup"][..], &["doctor"], &["status"], &["up"]] {
+        let mut command = checkout.xtask_command(verb);
+        Run::of(command.uid(65534).gid(65534))
+            .code(1)
+            .says("/deploy/analytics/.env belongs to root")
+            .says("`sudo chown ");
+    }
+}
+
+#[test]
+fn references_see_what_compose_lets_them_see() {
+    let checkout = Checkout::new();
+    // The shell has both; the second is one that the stack knows, so children do not inherit it.
+    checkout.write(".env", "A=${HOME:?}\nB=${POSTGRES_USER:?}\n");
+    let mut command = checkout.xtask_command(&["setup"]);
+    command
+        .env("HOME", "/home")
+        .env("POSTGRES_USER", "exported");
+    Run::of(&mut command)
+        .code(1)
+        .says("deploy/analytics/.env, line 2: ");
 }

@@ -1,0 +1,87 @@
+//! What settings an env file makes, and what each missing one says.
+
+use super::*;
+
+const TEMPLATE: &str = include_str!("../../../../deploy/analytics/.env.example");
+
+fn settings(text: &str) -> Settings {
+    let template = Template::parse(TEMPLATE).unwrap();
+    Settings::of(template, text, "the .env", &|_| None).unwrap()
+}
+
+#[test]
+fn without_an_env_file_the_defaults_hold_and_secrets_are_missing() {
+    let settings = settings("");
+    assert_eq!(settings.postgres.superuser, "analytics_admin");
+    assert_eq!(settings.umami.database, "umami_db");
+    assert_eq!(settings.umami.port.get(), Ok(&3001));
+    assert_eq!(settings.glitchtip.registration, Registration::Closed);
+    assert_eq!(settings.placeholders().len(), 9);
+    let problem = settings.umami.website_id.get().unwrap_err();
+    assert_eq!(
+        problem.what,
+        "the .env has no value for UMAMI_WEBSITE_ID yet"
+    );
+    let hint = "run `cargo xtask setup`, which makes one";
+    assert_eq!(problem.hint.as_deref(), Some(hint));
+}
+
+#[test]
+fn the_env_file_wins_and_an_empty_value_is_none() {
+    let text = "POSTGRES_USER=me\nPOSTGRES_DB=\nUMAMI_PORT=13001\nPOSTGRES_PASSWORD=#1\n\
+                GLITCHTIP_USER_REGISTRATION=TRUE\n";
+    let settings = settings(text);
+    assert_eq!(settings.postgres.superuser, "me");
+    assert_eq!(settings.postgres.default_database, "postgres");
+    assert_eq!(settings.postgres.password.get().unwrap().expose(), "#1");
+    assert_eq!(settings.umami.port.get(), Ok(&13001));
+    assert_eq!(settings.glitchtip.registration, Registration::Open);
+    assert!(!settings.placeholders().contains(&"POSTGRES_PASSWORD"));
+}
+
+#[test]
+fn a_wrong_value_fails_those_who_need_it_with_its_line() {
+    let settings = settings("A=1\nUMAMI_WEBSITE_ID=hunter2\nUMAMI_PORT=70000\n");
+    let problem = settings.umami.website_id.get().unwrap_err();
+    assert_eq!(
+        problem.what,
+        "the .env, line 2: UMAMI_WEBSITE_ID is not a UUID"
+    );
+    assert!(settings.umami.port.get().is_err());
+}
+
+#[test]
+fn no_secret_shows() {
+    let settings = settings("POSTGRES_PASSWORD=hunter2\n");
+    let secret = settings.postgres.password.get().unwrap();
+    assert_eq!(format!("{secret} {secret:?}"), "*** ***");
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn every_secret_is_known_as_it_is_read_and_as_it_is_written() {
+    let text = "POSTGRES_PASSWORD=old\nPOSTGRES_PASSWORD=\"a\\$b\"\nUMAMI_WEBSITE_ID=public\n\
+                GLITCHTIP_EMAIL_URL=smtp://me:mailpass@h\nUMAMI_APP_SECRET=\n";
+    let settings = settings(text);
+    let secrets: Vec<&str> = settings.secrets().iter().map(Secret::expose).collect();
+    assert_eq!(secrets, ["mailpass", "a\\$b", "a$b", "old"]);
+}
+
+#[test]
+fn every_name_is_known_but_the_projects() {
+    let settings = settings("MINE=1\nBARE\nCOMPOSE_PROJECT_NAME=x\nCOMPOSE_FILE=y\n");
+    let names = settings.names();
+    for name in ["MINE", "COMPOSE_FILE", "POSTGRES_USER", "BIND_ADDRESS"] {
+        assert!(names.contains(name), "{name}");
+    }
+    assert!(!names.contains("BARE") && !names.contains("COMPOSE_PROJECT_NAME"));
+    assert_eq!(settings.docker_variables(), [("COMPOSE_FILE", 4)]);
+}
+
+#[test]
+fn what_compose_refuses_is_named_without_its_value() {
+    let template = Template::parse(TEMPLATE).unwrap();
+    let problem = Settings::of(template, "A=1\nB='hunter2", "the .env", &|_| None).unwrap_err();
+    assert!(problem.what.starts_with("the .env, line 2: "), "{problem}");
+    assert!(!problem.what.contains("hunter2"));
+}
