@@ -56,6 +56,6 @@ fn finding(violation: Violation) -> Finding {
     let hint = violation.problem.hint.unwrap_or_default();
     match violation.severity {
         Severity::Warning => Finding::warning(".env", violation.problem.what, hint),
-        Severity::Stops => Finding::stops(".env", violation.problem.what, hint),
+        Severity::Stops | Severity::Refused => Finding::stops(".env", violation.problem.what, hint),
     }
 }

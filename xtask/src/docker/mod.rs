@@ -19,6 +19,7 @@ use xshell::{Shell, cmd};
 
 use crate::checkout::Checkout;
 use crate::env::settings::Settings;
+use crate::problem::Problem;
 use crate::system::process;
 use engine::{Engine, Info};
 use inspect::{Container, Image};
@@ -36,6 +37,7 @@ pub struct Docker {
     /// Variables that a child must not inherit.
     hidden: BTreeSet<String>,
     secrets: Vec<String>,
+    refused_value: Option<Problem>,
 }
 
 impl Docker {
@@ -58,6 +60,7 @@ impl Docker {
             shell,
             hidden,
             secrets,
+            refused_value: settings.refused_value(),
         })
     }
 
@@ -74,6 +77,12 @@ impl Docker {
     /// Every compose command begins here. Compose finds the compose file and its override by itself.
     pub fn compose(&self) -> Invocation<'_> {
         self.docker().arg("compose")
+    }
+
+    /// The value of `.env` for which Compose refuses the configuration, where there is one: Compose itself
+    /// names neither the variable nor the line.
+    pub fn refused_value(&self) -> Option<Problem> {
+        self.refused_value.clone()
     }
 
     /// `text` without any secret of `.env`.

@@ -18,6 +18,8 @@ pub enum Severity {
     Warning,
     /// The stack would not start, or not do what it is for.
     Stops,
+    /// Compose refuses it, with all else that the files say.
+    Refused,
 }
 
 /// A value that breaks a rule.
@@ -28,7 +30,7 @@ pub struct Violation {
     pub problem: Problem,
 }
 
-use Severity::{Stops, Warning};
+use Severity::{Refused, Stops, Warning};
 
 /// A rule for the value of each of some variables.
 struct Rule {
@@ -53,28 +55,28 @@ const MEMORY: &[&str] = &[
 const RULES: &[Rule] = &[
     Rule {
         keys: &["COMPOSE_PROJECT_NAME"],
-        severity: Stops,
+        severity: Refused,
         is_broken: |value| !is_project_name(value),
         what: "is not a project name that Compose accepts",
         hint: "use lower-case letters, digits, - and _, and begin with a letter or a digit",
     },
     Rule {
         keys: &["UMAMI_PORT", "GLITCHTIP_PORT"],
-        severity: Stops,
+        severity: Refused,
         is_broken: |value| parse_port(value).is_none(),
         what: "is not a port from 1 to 65535",
         hint: "write a number alone, such as 3001",
     },
     Rule {
         keys: &["BIND_ADDRESS"],
-        severity: Stops,
+        severity: Refused,
         is_broken: |value| !is_address(value),
         what: "is not an IP address that Compose accepts",
         hint: "write 127.0.0.1, or an IPv6 address in brackets: [::1]",
     },
     Rule {
         keys: MEMORY,
-        severity: Stops,
+        severity: Refused,
         is_broken: |value| parse_memory(value).is_none(),
         what: "is not a memory size that Compose accepts",
         hint: "write it as 512M or 1G",
@@ -332,7 +334,7 @@ fn check_form(assignment: &Assignment, template: &Template) -> Option<Violation>
     if assignment.has_references && assignment.value.is_empty() && is_required {
         let what = "is empty, because it refers to variables that have no value";
         return Some(violation(
-            Stops,
+            Refused,
             assignment,
             what,
             "put the value in single quotes",

@@ -9,7 +9,7 @@ use super::dialect::{self, Reading};
 use super::file;
 use super::grammar::{is_uuid, parse_bool, parse_port};
 use super::references::Lookup;
-use super::rules::{self, Violation};
+use super::rules::{self, Severity, Violation};
 use super::template::{Template, is_placeholder};
 use crate::checkout::Checkout;
 use crate::problem::Problem;
@@ -211,6 +211,16 @@ impl Settings {
             .filter(|it| rules::is_for_docker(&it.key))
             .map(|it| (it.key.as_str(), it.line))
             .collect()
+    }
+
+    /// The value for which Compose refuses the whole configuration, where there is one.
+    pub fn refused_value(&self) -> Option<Problem> {
+        let violations = self.check(None).into_iter();
+        let mut refused = violations.filter(|it| it.severity == Severity::Refused);
+        refused.next().map(|it| Problem {
+            what: format!("{}, {}", self.env.name, it.problem.what),
+            ..it.problem
+        })
     }
 
     /// What of the env file will break; see [`rules::check`].

@@ -63,7 +63,7 @@ impl Stack {
         let config = docker.compose().arg("config").start()?;
         let hashes = docker.compose().args(["config", "--hash", "*"]).start()?;
         docker.check_engine()?;
-        let desired = Config::parse(&config.finish().with_context(refused_config)?)?;
+        let desired = Config::parse(&config.finish().with_context(|| refused_config(docker))?)?;
         let hashes = desired::parse_hashes(&hashes.finish()?);
         let observed = docker.containers(&desired.name)?;
         Ok(Stack {
@@ -229,19 +229,22 @@ pub fn read_config(docker: &Docker) -> anyhow::Result<Config> {
             .compose()
             .arg("config")
             .text()
-            .with_context(refused_config)?,
+            .with_context(|| refused_config(docker))?,
     )
 }
 
-/// Compose does not always name the file that it means.
-fn refused_config() -> Problem {
-    Problem::new(
-        "Compose does not accept docker-compose.yml, docker-compose.override.yml or .env in \
-         deploy/analytics",
-    )
-    .hint(
-        "`cargo xtask doctor` says which value is wrong; `cargo xtask setup` adds what is missing",
-    )
+/// Compose names neither the variable that it means nor its line, and not always the file.
+fn refused_config(docker: &Docker) -> Problem {
+    docker.refused_value().unwrap_or_else(|| {
+        Problem::new(
+            "Compose does not accept docker-compose.yml, docker-compose.override.yml or .env in \
+             deploy/analytics",
+        )
+        .hint(
+            "`cargo xtask doctor` says which value is wrong; `cargo xtask setup` adds what is \
+             missing",
+        )
+    })
 }
 
 /// The command that starts the services.

@@ -427,16 +427,16 @@ fn stolen_at_the_last_moment(checkout: &Checkout) -> thread::JoinHandle<(Run, Tc
 const BROKEN: [(&[u8], &str); 10] = [
     (b"A B=hidden", "line"),
     (b"A=\"hidden", "never closed"),
-    (b"A='x'hidden", "after the closing quote"),
-    (b"=hidden", "no variable name"),
+    (b"A='x'hidden/", "a character that it cannot have"),
+    (b"=hidden", "a value without a name"),
     (b"A=\xff\xfe", "not UTF-8"),
     (
         b"UMAMI_DATABASE_PASSWORD=hid/den",
         "break the database's URL",
     ),
     (b"GLITCHTIP_DOMAIN=errors.local", "has no scheme"),
-    (b"UMAMI_MEMORY=plenty", "plenty"),
-    (b"BIND_ADDRESS=nowhere", "nowhere"),
+    (b"UMAMI_MEMORY=plenty", "UMAMI_MEMORY is not a memory size"),
+    (b"BIND_ADDRESS=nowhere", "BIND_ADDRESS is not an IP address"),
     (b"UMAMI_DATABASE=$hidden/x", "UMAMI_DATABASE"),
 ];
 
