@@ -15,6 +15,7 @@ use crate::env::file;
 use crate::env::settings::{Secret, Setting, Settings};
 use crate::env::template::Variable;
 use crate::hosts;
+use crate::problem::Problem;
 use crate::stack;
 use crate::stack::desired::Config;
 use crate::system::git::{GitState, git_state};
@@ -52,9 +53,10 @@ pub fn examine(project: &Checkout) -> anyhow::Result<(Vec<Finding>, Option<Troub
     let config = match stack::read_config(&docker) {
         Ok(config) => config,
         Err(error) => {
-            let remedy =
-                "`cargo xtask setup` makes what is missing in .env; an override may have an error";
-            findings.push(Finding::stops("compose", format!("{error:#}"), remedy));
+            let problem = Problem::of(&error);
+            let hint = problem.hint.unwrap_or_default();
+            findings.push(Finding::stops("compose", problem.what, hint));
+            findings.extend(preflight::check_values(project, None)?);
             return Ok((findings, None));
         }
     };
@@ -69,7 +71,7 @@ pub fn examine(project: &Checkout) -> anyhow::Result<(Vec<Finding>, Option<Troub
     findings.extend(foreign);
     findings.extend(ports::check(&docker, &engine, &config));
     findings.extend(files::check(project, &config));
-    findings.extend(preflight::check_values(project, &config)?);
+    findings.extend(preflight::check_values(project, Some(&config))?);
     findings.extend(check_images(&docker, &config, &info)?);
 
     let postgres = config.services.get("postgres");

@@ -20,7 +20,7 @@ pub fn check(project: &Checkout, docker: &Docker, config: &Config) -> anyhow::Re
     let mut findings = names::check_ours(project, &engine, config);
     findings.extend(ports::check(docker, &engine, config));
     findings.extend(files::check(project, config));
-    findings.extend(check_values(project, config)?);
+    findings.extend(check_values(project, Some(config))?);
     findings.retain(|finding| finding.level != Level::Good);
     for finding in &findings {
         say!("{}", render(finding).trim_end());
@@ -36,16 +36,14 @@ pub fn check(project: &Checkout, docker: &Docker, config: &Config) -> anyhow::Re
     }
 }
 
-/// What of the env file will break.
+/// What of the env file will break; without a configuration where Compose refuses it.
 ///
 /// # Errors
 /// When the env file or its template cannot be read.
-pub fn check_values(checkout: &Checkout, config: &Config) -> anyhow::Result<Vec<Finding>> {
+pub fn check_values(checkout: &Checkout, config: Option<&Config>) -> anyhow::Result<Vec<Finding>> {
     let settings = Settings::read(checkout)?;
-    let port = config
-        .services
-        .get("glitchtip-web")
-        .and_then(|service| service.ports.first());
+    let glitchtip = config.and_then(|config| config.services.get("glitchtip-web"));
+    let port = glitchtip.and_then(|service| service.ports.first());
 
     let port = port.and_then(|port| port.published.parse().ok());
     let violations = settings.check(port);

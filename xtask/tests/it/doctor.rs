@@ -196,3 +196,27 @@ fn up_starts_nothing_when_something_is_in_the_way() {
         "something was started"
     );
 }
+
+#[test]
+#[ignore = "needs an engine"]
+fn every_wrong_value_is_named_also_when_compose_refuses_one() {
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["setup"]).success();
+    let env = checkout.read(".env");
+    let wrong = "UMAMI_MEMORY=lots\nUMAMI_WEBSITE_ID=my-site\nGLITCHTIP_RETENTION_DAYS=ninety\n";
+    checkout.write(".env", &format!("{env}{wrong}"));
+    let said = checkout.xtask(&["doctor"]).code(1);
+    let said = said.stdout + &said.stderr;
+    let first = env.lines().count() + 1;
+    for (key, line) in [
+        ("UMAMI_MEMORY", first),
+        ("UMAMI_WEBSITE_ID", first + 1),
+        ("GLITCHTIP_RETENTION_DAYS", first + 2),
+    ] {
+        assert!(
+            said.contains(&format!("line {line}: {key} is not")),
+            "{said}"
+        );
+    }
+    assert!(said.contains("remedy: write it as 512M or 1G"), "{said}");
+}
