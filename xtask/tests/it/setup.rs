@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 
+use snapbox::{assert_data_eq, str};
+
 use crate::checkout::{Checkout, Run};
 
 #[test]
@@ -251,4 +253,76 @@ fn references_see_what_compose_lets_them_see() {
     Run::of(&mut command)
         .code(1)
         .says("deploy/analytics/.env, line 2: ");
+}
+
+/// Everything that `setup` says, with the temporary folder left out.
+fn said_by_setup(checkout: &Checkout) -> String {
+    let run = checkout.xtask(&["setup"]);
+    assert_eq!(run.stdout, "");
+    let root = fs::canonicalize(checkout.root()).unwrap();
+    run.stderr
+        .replace(&format!("{}/", root.display()), "[CHECKOUT]/")
+        .replace(&format!("{}/", checkout.root().display()), "[CHECKOUT]/")
+}
+
+#[test]
+fn setup_says_in_a_line_what_it_did_or_why_it_did_nothing() {
+    let checkout = Checkout::new();
+    assert_data_eq!(
+        said_by_setup(&checkout),
+        str![[r#"
+created deploy/analytics/.env with new secrets: POSTGRES_PASSWORD, UMAMI_DATABASE_PASSWORD, GLITCHTIP_DATABASE_PASSWORD, UMAMI_APP_SECRET, UMAMI_ADMIN_PASSWORD, UMAMI_WEBSITE_ID, GLITCHTIP_SECRET_KEY, GLITCHTIP_ADMIN_PASSWORD, GLITCHTIP_API_TOKEN
+
+"#]]
+    );
+    assert_data_eq!(
+        said_by_setup(&checkout),
+        str![[r#"
+already complete: deploy/analytics/.env
+
+"#]]
+    );
+    fs::set_permissions(checkout.path(".env"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert_data_eq!(
+        said_by_setup(&checkout),
+        str![[r#"
+set the mode of deploy/analytics/.env to 0600: other users could read it
+
+"#]]
+    );
+
+    let text = checkout.read(".env");
+    let without_domain = text.replace("SITE_DOMAIN=", "# ");
+    let password = checkout.variable("UMAMI_ADMIN_PASSWORD");
+    checkout.write(
+        ".env",
+        &without_domain.replace(&password, "change_this_strong_password"),
+    );
+    assert_data_eq!(
+        said_by_setup(&checkout),
+        str![[r#"
+added to deploy/analytics/.env: SITE_DOMAIN
+generated secrets in deploy/analytics/.env: UMAMI_ADMIN_PASSWORD
+
+"#]]
+    );
+    checkout.write(".env", "A=1\nB='hunter2\n");
+    assert_data_eq!(
+        said_by_setup(&checkout),
+        str![[r#"
+error: deploy/analytics/.env, line 2: a quote is opened and never closed
+  hint: correct line 2; a value with blanks, quotes, # or $ belongs in single quotes
+
+"#]]
+    );
+    fs::remove_file(checkout.path(".env")).unwrap();
+    fs::create_dir(checkout.path(".env")).unwrap();
+    assert_data_eq!(
+        said_by_setup(&checkout),
+        str![[r#"
+error: [CHECKOUT]/deploy/analytics/.env is a folder, not a file: Is a directory (os error 21)
+  hint: move it away: `mv '[CHECKOUT]/deploy/analytics/.env' '[CHECKOUT]/deploy/analytics/.env.old'`
+
+"#]]
+    );
 }
