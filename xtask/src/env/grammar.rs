@@ -7,6 +7,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 /// Domains that email-validator refuses, and GlitchTip's own pages with it (5.2, read 2026-11-25).
 const RESERVED_DOMAINS: [&str; 6] = ["arpa", "invalid", "local", "localhost", "onion", "test"];
 
+/// What a URL says of its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
     None,
@@ -41,6 +42,7 @@ impl Address<'_> {
     }
 }
 
+/// What stands before the port of `host:port`, and the port.
 pub fn split_port(authority: &str) -> (&str, Port) {
     match authority.rsplit_once(':') {
         // The last colon of an IPv6 address in brackets is none before a port.
@@ -89,12 +91,14 @@ pub fn parse_memory(text: &str) -> Option<f64> {
     Some(number * factor)
 }
 
+/// A project name as Compose accepts it.
 pub fn is_project_name(value: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     value.bytes().all(|b| is_plain(b) || b"-_".contains(&b))
         && value.bytes().next().is_some_and(is_plain)
 }
 
+/// An address that Compose publishes ports on: IPv6 in brackets, and no name.
 pub fn is_address(value: &str) -> bool {
     match value.strip_prefix('[') {
         Some(rest) => rest
@@ -104,18 +108,21 @@ pub fn is_address(value: &str) -> bool {
     }
 }
 
+/// Whether a value means itself within a URL.
 pub fn is_url_safe(value: &str) -> bool {
     value
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
+/// A UUID in its usual form, with four hyphens.
 pub fn is_uuid(value: &str) -> bool {
     let is_hex = |part: &str| part.bytes().all(|b| b.is_ascii_hexdigit());
     let parts: Vec<&str> = value.split('-').collect();
     parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.into_iter().all(is_hex)
 }
 
+/// A host name alone; letters beyond ASCII may stand in it.
 pub fn is_hostname(value: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty()
@@ -127,6 +134,7 @@ pub fn is_hostname(value: &str) -> bool {
     value.len() < 254 && value.split('.').all(is_label)
 }
 
+/// One address, without a display name, at a domain with a dot.
 pub fn is_email_address(value: &str) -> bool {
     let is_clean = |part: &str| !part.is_empty() && !part.contains(['@', ' ', '<', '>', ',']);
     value
@@ -134,6 +142,7 @@ pub fn is_email_address(value: &str) -> bool {
         .is_some_and(|(name, domain)| is_clean(name) && is_clean(domain) && domain.contains('.'))
 }
 
+/// Whether an address is at a domain, or below one, that no mail can reach.
 pub fn has_reserved_domain(value: &str) -> bool {
     let domain = value
         .rsplit('@')
@@ -145,6 +154,7 @@ pub fn has_reserved_domain(value: &str) -> bool {
         .any(|reserved| domain == *reserved || domain.ends_with(&format!(".{reserved}")))
 }
 
+/// A number from 1 to `most`.
 pub fn is_count(value: &str, most: u32) -> bool {
     let is_number = value.bytes().all(|b| b.is_ascii_digit());
     is_number

@@ -29,6 +29,7 @@ pub struct Settings {
     secrets: Vec<Secret>,
 }
 
+/// The database server.
 #[derive(Debug)]
 pub struct Postgres {
     pub superuser: String,
@@ -37,6 +38,7 @@ pub struct Postgres {
     pub default_database: String,
 }
 
+/// Umami and its database.
 #[derive(Debug)]
 pub struct Umami {
     pub database: String,
@@ -53,6 +55,7 @@ pub struct Umami {
     pub port: Setting<u16>,
 }
 
+/// GlitchTip and its database.
 #[derive(Debug)]
 pub struct GlitchTip {
     pub database: String,
