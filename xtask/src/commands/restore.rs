@@ -14,6 +14,7 @@ use crate::commands::Outcome;
 use crate::operations::env_file;
 use crate::operations::open::{Resume, open_locked};
 use crate::operations::restore::{self, Proof, Safety};
+use crate::problem::Problem;
 use crate::session::Session;
 use crate::stack::images;
 use crate::system::lock::Lock;
@@ -23,8 +24,10 @@ pub fn run(checkout: &Checkout, options: &cli::Restore) -> anyhow::Result<Outcom
     let lock = Lock::acquire(&checkout.lock_file())?;
     let path = std::path::absolute(&options.file).context("finding the backup")?;
     let opened = file::open_checked(&path);
-    let (mut archive, manifest) =
-        opened.with_context(|| format!("{} cannot be restored", checkout.display(&path)))?;
+    let (mut archive, manifest) = opened.with_context(|| {
+        Problem::new(format!("{} cannot be restored", checkout.display(&path)))
+            .hint("`cargo xtask backup --list` shows the backups that are here")
+    })?;
     let (rows, made_at, project) = (manifest.rows(), &manifest.made_at, &manifest.project);
     say!("checked: all checksums match; saved {made_at}, {rows} rows of the project {project}");
     ensure_env_file(checkout, &mut archive)?;

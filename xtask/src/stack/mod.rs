@@ -171,7 +171,11 @@ impl Stack {
         if ended == Ended::Ready {
             let (count, seconds) = (snapshot.rows.len(), begin.elapsed().as_secs_f64());
             let (green, reset) = (terminal::GREEN, terminal::RESET);
-            say!("{green}started: all {count} services are healthy{reset} ({seconds:.1} s)");
+            let what = match snapshot.rows.as_slice() {
+                [(name, _)] => format!("{name} is healthy"),
+                _ => format!("all {count} services are healthy"),
+            };
+            say!("{green}started: {what}{reset} ({seconds:.1} s)");
             return Ok(());
         }
         bail!(watch.not_ready(ended, &snapshot, session.timeout.as_secs()))

@@ -21,6 +21,8 @@ mod hosts;
 #[cfg(unix)]
 mod journal;
 #[cfg(unix)]
+mod outputs;
+#[cfg(unix)]
 mod pretend;
 mod scripts;
 mod setup;
