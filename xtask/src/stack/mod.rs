@@ -7,12 +7,13 @@ pub mod desired;
 mod era;
 pub mod holder;
 pub mod images;
+pub mod not_ready;
 mod order;
 pub mod readiness;
 pub mod wait;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -20,17 +21,16 @@ use anyhow::{Context, bail};
 use crate::docker::Docker;
 use crate::docker::events::{Events, Woken};
 use crate::docker::inspect::Container;
-use crate::docker::invocation::Change;
 use crate::problem::Problem;
 use crate::session::Session;
 use crate::system::clock;
 use crate::system::interrupt::Interrupt;
 use crate::terminal::progress::LiveLines;
-use crate::terminal::progress::layout::{Row, Stage, Standing};
 use crate::terminal::{self, say};
 use desired::{Config, Variables};
-use readiness::{Progress, Snapshot, Starter};
+use readiness::Progress;
 use wait::{Ended, Wake};
+use watch::{ChangeState, Watch};
 
 /// What should run, and what does.
 pub struct Stack {
@@ -38,20 +38,6 @@ pub struct Stack {
     hashes: BTreeMap<String, String>,
     /// The containers as they were when they were looked at, by service.
     pub observed: BTreeMap<String, Container>,
-}
-
-/// Services that were to become ready and did not.
-#[derive(Debug)]
-pub struct NotReady {
-    pub ended: Ended,
-    /// Those that have failed, else those that are still awaited.
-    pub rows: Vec<(String, Progress)>,
-    /// The containers at the last look, by service.
-    pub containers: BTreeMap<String, Container>,
-    /// What the command that starts them said; empty unless it failed.
-    pub said: String,
-    /// Seconds that were waited at most.
-    pub timeout: u64,
 }
 
 impl Stack {
@@ -126,7 +112,7 @@ impl Stack {
     /// Starts what `arguments` (of `compose up`) name and waits until all of `awaited` is ready.
     ///
     /// # Errors
-    /// [`NotReady`], as soon as a service has failed or the session's timeout is over.
+    /// [`not_ready::NotReady`], as soon as a service has failed or the session's timeout is over.
     pub fn apply(
         &self,
         session: &Session,
@@ -250,196 +236,3 @@ fn refused_config(docker: &Docker) -> Problem {
         )
     })
 }
-
-/// The command that starts the services.
-enum ChangeState<'a> {
-    Running(Change<'a>),
-    Succeeded,
-    /// With what it said.
-    Failed(String),
-}
-
-/// One wait, from look to look.
-struct Watch<'a> {
-    stack: &'a Stack,
-    docker: &'a Docker,
-    awaited: &'a BTreeSet<String>,
-    observed: BTreeMap<String, Container>,
-    /// The services whose containers from before are to be replaced.
-    leaving: BTreeSet<String>,
-    change: ChangeState<'a>,
-    lines: LiveLines,
-    /// Seconds from the beginning at which each service became ready.
-    reached: BTreeMap<String, f64>,
-    begin: Instant,
-}
-
-impl Watch<'_> {
-    fn look(&mut self, woken: &Woken) -> anyhow::Result<(Snapshot, Starter)> {
-        let has_just_ended = self.settle_change()?;
-        match woken {
-            // What was seen before the end may be of containers that Compose has replaced.
-            _ if has_just_ended => self.look_at_all()?,
-            Woken::Changed(ids) => self.look_at(ids)?,
-            Woken::Everything | Woken::TimedOut => self.look_at_all()?,
-        }
-        let snapshot = self.snapshot();
-        self.show(&snapshot);
-        Ok((snapshot, self.starter()))
-    }
-
-    fn starter(&self) -> Starter {
-        match self.change {
-            ChangeState::Running(_) => Starter::Running,
-            ChangeState::Succeeded => Starter::Succeeded,
-            ChangeState::Failed(_) => Starter::Failed,
-        }
-    }
-
-    /// Takes note of the end of the command; returns whether it has ended since the last look.
-    fn settle_change(&mut self) -> anyhow::Result<bool> {
-        let ChangeState::Running(change) = &mut self.change else {
-            return Ok(false);
-        };
-        if !change.has_ended()? {
-            return Ok(false);
-        }
-        let ended = std::mem::replace(&mut self.change, ChangeState::Succeeded);
-        if let ChangeState::Running(change) = ended
-            && let Err(failure) = change.finish()
-        {
-            self.change = ChangeState::Failed(failure.stderr);
-        }
-        Ok(true)
-    }
-
-    fn look_at_all(&mut self) -> anyhow::Result<()> {
-        self.observed = self.docker.containers(&self.stack.desired.name)?;
-        Ok(())
-    }
-
-    /// Looks again at the containers with these ids; at all when one of them is not known.
-    fn look_at(&mut self, ids: &BTreeSet<String>) -> anyhow::Result<()> {
-        let is_known = |id: &String| self.observed.values().any(|container| container.id == *id);
-        if !ids.iter().all(is_known) {
-            return self.look_at_all();
-        }
-        let changed = self
-            .docker
-            .inspect(ids.iter().map(String::as_str))?
-            .into_iter();
-        self.observed
-            .retain(|_, container| !ids.contains(&container.id));
-        self.observed
-            .extend(changed.map(|it| (it.service().to_owned(), it)));
-        Ok(())
-    }
-
-    /// How far each service is, in the order of start.
-    fn snapshot(&self) -> Snapshot {
-        let names = self.stack.desired.in_start_order().into_iter();
-        let awaited = names.filter(|name| self.awaited.contains(*name));
-        Snapshot {
-            rows: awaited
-                .map(|name| (name.to_owned(), self.progress(name)))
-                .collect(),
-        }
-    }
-
-    fn progress(&self, service: &str) -> Progress {
-        let Some(container) = self.observed.get(service) else {
-            return Progress::Waiting("waiting");
-        };
-        let before = self.stack.observed.get(service);
-        let role = self.stack.desired.role(service);
-        let progress = readiness::progress(container, role, before, clock::now());
-        let era = era::era(container, before, &self.leaving);
-        era::in_this_change(progress, era, role, self.starter())
-    }
-
-    /// A row a service; a state that will stay carries the time at which it was reached.
-    fn show(&mut self, snapshot: &Snapshot) {
-        let elapsed = self.begin.elapsed().as_secs_f64();
-        let mut row = |(name, progress): &(String, Progress)| {
-            let (standing, note) = match progress {
-                Progress::Ready("unchanged") => (Standing::Unchanged, String::new()),
-                Progress::Ready(_) => {
-                    let at = *self.reached.entry(name.clone()).or_insert(elapsed);
-                    (Standing::Reached, format!("{at:5.1} s"))
-                }
-                Progress::Waiting(_) => (Standing::Waiting, String::new()),
-                Progress::Failed(_) => (Standing::Failed, String::new()),
-            };
-            if !matches!(progress, Progress::Ready(_)) {
-                self.reached.remove(name);
-            }
-            Row {
-                name: name.clone(),
-                standing,
-                stage: Stage::State {
-                    word: progress.to_string(),
-                    note,
-                },
-            }
-        };
-        let rows = snapshot.rows.iter().map(&mut row).collect();
-        self.lines.show(rows);
-    }
-
-    fn not_ready(self, ended: Ended, snapshot: &Snapshot, timeout: u64) -> NotReady {
-        let rows = match ended {
-            Ended::ServiceFailed => snapshot.failed().cloned().collect(),
-            _ => snapshot.waiting().cloned().collect(),
-        };
-        let said = match self.change {
-            // What a failed service has to say is more precise.
-            ChangeState::Failed(said) if ended == Ended::StarterFailed => said,
-            _ => String::new(),
-        };
-        NotReady {
-            ended,
-            rows,
-            containers: self.observed,
-            said,
-            timeout,
-        }
-    }
-}
-
-impl NotReady {
-    /// The same as an error that says what to do.
-    pub fn problem(&self) -> Problem {
-        let problem = Problem::new(self.to_string());
-        match self.ended {
-            Ended::TimedOut => {
-                let longer = self.timeout * 2;
-                problem.hint(format!(
-                    "wait longer with `cargo xtask up --timeout {longer}`"
-                ))
-            }
-            Ended::Interrupted => problem.hint(
-                "`cargo xtask up` continues from here, `cargo xtask down` stops what was started",
-            ),
-            _ => problem,
-        }
-    }
-}
-
-impl fmt::Display for NotReady {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let names: Vec<&str> = self.rows.iter().map(|(name, _)| name.as_str()).collect();
-        let names = names.join(", ");
-        match self.ended {
-            Ended::TimedOut => {
-                write!(f, "not healthy after {} s: {names}", self.timeout)
-            }
-            Ended::Interrupted => f.write_str("interrupted while waiting for the services"),
-            Ended::StarterFailed => f.write_str("`docker compose up` failed"),
-            Ended::ServiceFailed | Ended::Ready => {
-                write!(f, "the stack did not become healthy: {names} failed")
-            }
-        }
-    }
-}
-
-impl std::error::Error for NotReady {}
