@@ -168,7 +168,8 @@ pub fn open(path: &Path) -> anyhow::Result<(Archive, Manifest)> {
 /// [`open`], with every byte of the file checked.
 pub fn open_checked(path: &Path) -> anyhow::Result<(Archive, Manifest)> {
     let mut archive = index(path)?;
-    let mut meter = Meter::new("checking");
+    let total = archive.parts.values().map(|part| part.size).sum();
+    let mut meter = Meter::of("checking", total);
     let mut found = BTreeMap::new();
     let names: Vec<String> = archive.parts.keys().cloned().collect();
     for name in names.iter().filter(|name| *name != SUMS) {

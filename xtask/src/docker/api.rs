@@ -4,11 +4,15 @@
 //! Must never be the only way to something that a docker command can tell as well.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
+use std::thread;
 
 use anyhow::{Context, bail};
+use serde::Deserialize;
 
+use super::download::{Message, parse_message};
+use super::reference::{Reference, render_pull};
 use super::versions::Version;
 use super::{Docker, http, inspect, stats};
 
@@ -21,7 +25,7 @@ pub struct Connection {
     from: BufReader<ChildStdout>,
     /// What paths begin with: `/v1.44`.
     version: String,
-    _child: Dialled,
+    child: Dialled,
 }
 
 /// The process that holds a connection; it ends with the value.
@@ -48,7 +52,7 @@ impl Docker {
             to,
             from: BufReader::new(from),
             version: String::new(),
-            _child: child,
+            child,
         };
         connection.agree_on_version()?;
         Ok(connection)
@@ -67,6 +71,35 @@ impl Docker {
         asked.or_else(|_| self.slow_memory(running))
     }
 
+    /// Starts the pull of an image, for its platform or else for that of `DOCKER_DEFAULT_PLATFORM` or of the
+    /// engine, with the credentials that docker has for its registry. What happens is told to `tell`, from
+    /// another thread; the last is [`Told::Ended`].
+    ///
+    /// # Errors
+    /// When the engine does not answer, or what keeps the credentials does not work.
+    pub fn start_pull(
+        &self,
+        image: &str,
+        platform: Option<&str>,
+        tell: impl FnMut(Told) + Send + 'static,
+    ) -> anyhow::Result<Pull> {
+        let default = self.variable("DOCKER_DEFAULT_PLATFORM");
+        let path = render_pull(image, platform.or(default.as_deref()));
+        let auth = self.registry_auth(Reference::parse(image).registry)?;
+        let headers = auth.iter().map(|auth| ("X-Registry-Auth", auth.as_str()));
+
+        let mut connection = self.connect()?;
+        connection.send("POST", &path, &headers.collect::<Vec<_>>())?;
+        let Connection {
+            to, from, child, ..
+        } = connection;
+        thread::spawn(move || follow(from, tell));
+        Ok(Pull {
+            _to: to,
+            _child: child,
+        })
+    }
+
     fn slow_memory(&self, running: &[&str]) -> anyhow::Result<BTreeMap<String, u64>> {
         let stats = [
             "stats",
@@ -77,6 +110,59 @@ impl Docker {
         ];
         inspect::parse_memory(&self.docker().args(stats).args(running).text()?)
     }
+}
+
+/// A pull under way. Without the value the engine ends it, and keeps the layers that are complete.
+pub struct Pull {
+    _to: ChildStdin,
+    _child: Dialled,
+}
+
+/// What is told of a pull.
+#[derive(Debug)]
+pub enum Told {
+    Progress(Message),
+    /// `Err` in the engine's words.
+    Ended(Result<(), String>),
+}
+
+/// Tells all that the engine answers to a pull.
+fn follow(mut from: impl BufRead, mut tell: impl FnMut(Told)) {
+    let ended = match follow_to_end(&mut from, &mut tell) {
+        Ok(ended) => ended,
+        Err(error) => Err(format!(
+            "error during connect: the engine's answer ended: {error}"
+        )),
+    };
+    tell(Told::Ended(ended));
+}
+
+/// Tells the progress; returns how it ended.
+fn follow_to_end(
+    from: &mut impl BufRead,
+    tell: &mut impl FnMut(Told),
+) -> io::Result<Result<(), String>> {
+    let head = http::read_head(from)?;
+    let body = head.body(from);
+    if head.status != 200 {
+        let text = body.text()?;
+        let message: serde_json::Result<Refusal> = serde_json::from_str(&text);
+        return Ok(Err(message.map_or(text, |refusal| refusal.message)));
+    }
+    for line in BufReader::new(body).lines() {
+        let message = parse_message(&line?)?;
+        if let Some(error) = message.error {
+            return Ok(Err(error));
+        }
+        tell(Told::Progress(message));
+    }
+    Ok(Ok(()))
+}
+
+/// Why the engine does not do something.
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
 }
 
 impl Connection {
@@ -128,5 +214,54 @@ impl Connection {
         let head = http::read_head(&mut self.from).context(doing)?;
         let text = head.body(&mut self.from).text().context(doing)?;
         Ok((head.status, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many messages were told, and how a pull with this answer ended.
+    fn outcome(answer: &str) -> (usize, Result<(), String>) {
+        let mut told = Vec::new();
+        follow(answer.as_bytes(), |it| told.push(it));
+        match told.pop() {
+            Some(Told::Ended(ended)) => (told.len(), ended),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn chunked(lines: &[&str]) -> String {
+        let chunk = |line: &&str| format!("{:x}\r\n{line}\r\n\r\n", line.len() + 2);
+        let chunks: String = lines.iter().map(chunk).collect();
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}")
+    }
+
+    #[test]
+    fn a_pull_ends_well_only_with_the_end_of_the_answer() {
+        let line = r#"{"status":"Pulling fs layer","progressDetail":{},"id":"a"}"#;
+        let whole = chunked(&[line, line]) + "0\r\n\r\n";
+        assert_eq!(outcome(&whole), (2, Ok(())));
+        for cut in [0, 10, whole.len() - 2, whole.len() - 30] {
+            let (_, ended) = outcome(&whole[..cut]);
+            assert!(
+                ended.unwrap_err().starts_with("error during connect"),
+                "{cut}"
+            );
+        }
+        assert!(outcome(&chunked(&["<html>"])).1.is_err());
+    }
+
+    #[test]
+    fn a_pull_that_fails_ends_with_the_engine_s_words() {
+        let refused = r#"{"message":"manifest for x:1 not found: manifest unknown"}"#;
+        let length = refused.len();
+        let refused =
+            format!("HTTP/1.1 404 Not Found\r\nContent-Length: {length}\r\n\r\n{refused}");
+        let words = "manifest for x:1 not found: manifest unknown".to_owned();
+        assert_eq!(outcome(&refused), (0, Err(words)));
+        let late = r#"{"errorDetail":{"message":"unexpected EOF"},"error":"unexpected EOF"}"#;
+        let late = chunked(&[r#"{"status":"Waiting","id":"a"}"#, late]);
+        assert_eq!(outcome(&late), (1, Err("unexpected EOF".to_owned())));
     }
 }

@@ -3,7 +3,7 @@
 //! Must never show a secret: what docker says on stderr is redacted before it goes anywhere.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::thread::{self, JoinHandle};
 
@@ -14,7 +14,7 @@ use super::events::Waker;
 use super::{Docker, versions};
 use crate::system::lock::Lock;
 use crate::system::process;
-use crate::terminal::{self, say};
+use crate::terminal;
 
 /// A docker command that is about to be run.
 pub struct Invocation<'a> {
@@ -154,35 +154,6 @@ impl<'a> Invocation<'a> {
         Ok(Change {
             running,
             stderr: Some(reader),
-        })
-    }
-
-    /// Runs it and shows each line of its stderr as it comes; the lines are kept for the case that it
-    /// fails.
-    ///
-    /// # Errors
-    /// [`Failure`] when the command failed.
-    pub fn shown_progress(self) -> anyhow::Result<()> {
-        let (docker, command) = (self.docker, self.cmd.to_string());
-        let mut child = self.spawn(None, Stdio::null())?;
-        let mut stderr = String::new();
-        if let Some(pipe) = child.stderr.take() {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                say!("{line}");
-                stderr.push_str(&line);
-                stderr.push('\n');
-            }
-        }
-        if child
-            .wait()
-            .with_context(|| format!("running `{command}`"))?
-            .success()
-        {
-            return Ok(());
-        }
-        bail!(Failure {
-            command,
-            stderr: docker.redact(&stderr)
         })
     }
 

@@ -3,11 +3,14 @@
 //! No secret may leave it: none in an argument, and what others print is redacted before it is shown.
 
 pub mod api;
+mod credentials;
+pub mod download;
 pub mod engine;
 pub mod events;
 mod http;
 pub mod inspect;
 pub mod invocation;
+mod reference;
 mod stats;
 pub mod tool;
 pub mod versions;

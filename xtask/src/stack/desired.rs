@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::docker::inspect::Container;
 use crate::terminal::text::render_table;
@@ -36,6 +37,11 @@ pub struct Service {
     #[serde(default)]
     pub image: String,
     pub container_name: Option<String>,
+    /// How it is built, where it is.
+    pub build: Option<IgnoredAny>,
+    #[serde(default)]
+    pub pull_policy: String,
+    pub platform: Option<String>,
     #[serde(default)]
     mem_limit: serde_yaml::Value,
     #[serde(default)]

@@ -1,9 +1,9 @@
 //! The only place that starts a process. Must never know what for.
 
 use std::env;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use anyhow::{Context, bail};
 
@@ -23,6 +23,21 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
 /// As [`spawn`].
 pub fn output(command: &mut Command) -> io::Result<Output> {
     command.output()
+}
+
+/// Hands a text to a program's stdin and returns what it printed, however it ended.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn answer(program: &str, argument: &str, input: &str) -> io::Result<Output> {
+    let mut command = Command::new(program);
+    command.arg(argument).stdin(Stdio::piped());
+    let mut child = spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that does not read says why by its end.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    child.wait_with_output()
 }
 
 /// Runs a command on our streams to its end, whatever that is.

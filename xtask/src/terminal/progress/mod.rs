@@ -111,7 +111,8 @@ impl Drop for LiveLines {
 
 impl Shown {
     fn render(&self, speed: Speed, size: Size) -> Vec<String> {
-        let total = self.total.map(|total| {
+        let known = self.total.filter(|total| total.total > 0);
+        let total = known.map(|total| {
             let words = layout::render_speed(speed, total.certainty);
             let width = layout::name_width(&self.rows, size);
             layout::render_amount(&format!("{:width$}", "total"), total, &words, size)
