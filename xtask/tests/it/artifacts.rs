@@ -142,6 +142,77 @@ fn what_runs_at_once_is_limited_to_2_gib() {
 }
 
 #[test]
+fn no_container_makes_an_unnamed_volume() {
+    // Where the images declare a volume: without a mount the engine makes a new one with each container.
+    let declared = [("POSTGRES", "/var/lib/postgresql/data"), ("REDIS", "/data")];
+    for (name, service) in services(&compose_file()) {
+        let image = text(&service["image"]);
+        for (_, path) in declared
+            .iter()
+            .filter(|(image_of, _)| image.contains(image_of))
+        {
+            let volumes = service["volumes"].as_sequence().unwrap();
+            let covers = |volume: &Value| match volume.as_str() {
+                Some(short) => short.split(':').nth(1) == Some(*path),
+                None => text(&volume["target"]) == *path,
+            };
+            assert!(
+                volumes.iter().any(covers),
+                "{name} mounts nothing at {path}"
+            );
+        }
+    }
+}
+
+#[test]
+fn health_checks_go_through_no_proxy_and_say_why_they_fail() {
+    let text = compose_text();
+    for line in text.lines().filter(|line| line.contains("curl ")) {
+        assert!(
+            line.contains("--noproxy '*'") && line.contains("--show-error"),
+            "{line}"
+        );
+    }
+    assert!(
+        !text.contains("pg_isready --quiet"),
+        "pg_isready does not say why"
+    );
+    assert!(
+        !text.contains("urllib"),
+        "urllib asks the proxy of the environment"
+    );
+}
+
+#[test]
+fn what_compose_does_to_redis_it_does_to_the_worker() {
+    let worker = &compose_file()["services"]["glitchtip-worker"];
+    assert_eq!(worker["depends_on"]["redis"]["restart"], Value::Bool(true));
+    assert_eq!(
+        text(&worker["depends_on"]["glitchtip-migrate"]["condition"]),
+        "service_completed_successfully"
+    );
+}
+
+#[test]
+fn what_glitchtip_may_take_of_postgresql_is_there() {
+    let file = compose_file();
+    let command = file["services"]["postgres"]["command"]
+        .as_sequence()
+        .unwrap();
+    assert!(
+        command
+            .iter()
+            .any(|word| text(word) == "max_locks_per_transaction=256"),
+        "{command:?}"
+    );
+    for name in ["glitchtip-migrate", "glitchtip-web", "glitchtip-worker"] {
+        let environment = &file["services"][name]["environment"];
+        assert_eq!(text(&environment["DATABASE_POOL_MAX_SIZE"]), "10", "{name}");
+        assert_eq!(text(&environment["SKIP_INIT"]), "true", "{name}");
+    }
+}
+
+#[test]
 fn images_are_pinned_to_a_major_version() {
     for (name, service) in services(&compose_file()) {
         let image = resolve(text(&service["image"]));

@@ -31,6 +31,23 @@ pub fn compose_file() -> Value {
     file
 }
 
+/// Which version of GlitchTip a stack runs: what stands in for it differs as the versions do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum GlitchTip {
+    V5,
+    V6,
+}
+
+impl GlitchTip {
+    /// The tag of its stand-in.
+    pub fn tag(self) -> &'static str {
+        match self {
+            GlitchTip::V5 => "5.2",
+            GlitchTip::V6 => "6",
+        }
+    }
+}
+
 pub struct Checkout {
     folder: TempDir,
     pub project: String,
@@ -69,13 +86,18 @@ impl Checkout {
 
     /// With an override by which the stack runs from the stand-in images, beside any other.
     pub fn with_stack() -> Checkout {
+        Checkout::with_glitchtip(GlitchTip::V6)
+    }
+
+    /// The same with the version of GlitchTip that is wanted.
+    pub fn with_glitchtip(version: GlitchTip) -> Checkout {
         let mut checkout = Checkout::new();
         checkout.has_stack = true;
         let file = compose_file();
         let mut text = "services:\n".to_owned();
         for (name, service) in file["services"].as_mapping().unwrap() {
             let name = name.as_str().unwrap();
-            let image = standin(service["image"].as_str().unwrap());
+            let image = standin(service["image"].as_str().unwrap(), version);
             text.push_str(&format!(
                 "  {name}:\n    image: {image}\n    container_name: !reset null\n"
             ));
@@ -308,19 +330,18 @@ impl From<Output> for Run {
 }
 
 /// The image of ours that stands in for the one that the compose file names.
-fn standin(image: &str) -> &'static str {
+fn standin(image: &str, version: GlitchTip) -> String {
     let standins = BTreeMap::from([
-        ("POSTGRES", "analytics-standin/postgres:15"),
-        ("REDIS", "analytics-standin/redis:7"),
-        ("UMAMI", "analytics-standin/umami:3"),
-        ("GLITCHTIP", "analytics-standin/glitchtip:6"),
+        ("POSTGRES", "postgres:15".to_owned()),
+        ("REDIS", "redis:7".to_owned()),
+        ("UMAMI", "umami:3".to_owned()),
+        ("GLITCHTIP", format!("glitchtip:{}", version.tag())),
     ]);
     let found = standins
         .iter()
         .find(|(name, _)| image.starts_with(&format!("${{{name}_IMAGE")));
-    found
-        .unwrap_or_else(|| panic!("no image stands in for {image}"))
-        .1
+    let (_, name) = found.unwrap_or_else(|| panic!("no image stands in for {image}"));
+    format!("analytics-standin/{name}")
 }
 
 fn free_port() -> u16 {

@@ -36,10 +36,16 @@ fn umami_alone() -> Checkout {
 
 /// Looks again and again until something is so.
 #[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(90);
+pub fn until(what: &str, is_so: impl FnMut() -> bool) {
+    until_within(Duration::from_secs(90), what, is_so);
+}
+
+/// The same with another deadline.
+#[track_caller]
+pub fn until_within(longest: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + longest;
     while !is_so() {
-        assert!(Instant::now() < deadline, "not within 90 s: {what}");
+        assert!(Instant::now() < deadline, "not within {longest:?}: {what}");
         thread::park_timeout(Duration::from_millis(100));
     }
 }
@@ -270,7 +276,7 @@ fn post(port: u16, path: &str, body: &str) -> Option<u16> {
 }
 
 #[track_caller]
-fn inspect(checkout: &Checkout, service: &str, format: &str) -> String {
+pub fn inspect(checkout: &Checkout, service: &str, format: &str) -> String {
     let id = checkout.container(service);
     Run::of(
         checkout
@@ -285,9 +291,23 @@ fn inspect(checkout: &Checkout, service: &str, format: &str) -> String {
 
 /// As a crash does it: `docker kill` would count as stopped on purpose.
 #[track_caller]
-fn kill_main_process(checkout: &Checkout, service: &str) {
-    let pid = inspect(checkout, service, "{{.State.Pid}}");
-    let image = "analytics-standin/redis:7";
+pub fn kill_main_process(checkout: &Checkout, service: &str) {
+    let pid = main_process(checkout, service);
+    signal_process(checkout, &pid, "KILL");
+    until("the process is gone", || {
+        main_process(checkout, service) != pid
+    });
+}
+
+/// The id that the machine knows a container's first process by.
+#[track_caller]
+pub fn main_process(checkout: &Checkout, service: &str) -> String {
+    inspect(checkout, service, "{{.State.Pid}}")
+}
+
+/// Sends a signal to a process of the machine, from wherever the engine is.
+#[track_caller]
+pub fn signal_process(checkout: &Checkout, pid: &str, signal: &str) {
     let run = [
         "run",
         "--rm",
@@ -296,20 +316,11 @@ fn kill_main_process(checkout: &Checkout, service: &str) {
         "host",
         "--network",
         "none",
-        "--entrypoint",
-        "sh",
-        image,
     ];
-    Run::of(
-        checkout
-            .command("docker")
-            .args(run)
-            .args(["-c", &format!("kill -9 {pid}")]),
-    )
-    .success();
-    until("the process is gone", || {
-        inspect(checkout, service, "{{.State.Pid}}") != pid
-    });
+    let image = ["--entrypoint", "sh", "analytics-standin/redis:7", "-c"];
+    let kill = format!("kill -s {signal} {pid}");
+    let mut docker = checkout.command("docker");
+    Run::of(docker.args(run).args(image).arg(kill)).success();
 }
 
 /// Waits until the engine has started a service again, and it is healthy.

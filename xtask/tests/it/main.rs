@@ -17,6 +17,10 @@ mod events;
 #[cfg(unix)]
 mod faults;
 #[cfg(unix)]
+mod glitchtip;
+#[cfg(unix)]
+mod healing;
+#[cfg(unix)]
 mod hosts;
 #[cfg(unix)]
 mod journal;
