@@ -1,32 +1,65 @@
 //! What `doctor` and the preflight look at, one file a subject, and the repairs. Must change nothing
 //! unless it is asked to mend.
 
+pub mod compose;
+pub mod data;
+pub mod engine;
+pub mod env_file;
 pub mod examine;
-pub mod files;
-pub mod judge;
-pub mod mend;
+pub mod finding;
+pub mod hosts;
+pub mod images;
+pub mod mounts;
 pub mod names;
+pub mod packages;
+pub mod passwords;
 pub mod ports;
 pub mod preflight;
 pub mod repairs;
+pub mod resources;
+pub mod values;
 
-use crate::terminal;
-use judge::{Finding, Level};
+use crate::checkout::Checkout;
+use crate::docker::Docker;
+use crate::docker::engine::Engine;
+use crate::stack::desired::Config;
+use finding::Finding;
 
-pub fn render(finding: &Finding) -> String {
-    let (style, word) = match finding.level {
-        Level::Good => (terminal::GREEN, "good"),
-        Level::Warning => (terminal::BOLD, "warning"),
-        Level::Stops => (terminal::RED, "stops"),
-    };
-    let line = format!(
-        "{style}{word:7}{} {}: {}\n",
-        terminal::RESET,
-        finding.check,
-        finding.finding
-    );
-    match finding.remedy.as_str() {
-        "" => line,
-        remedy => format!("{line}        remedy: {remedy}\n"),
+/// What several checks look at, read once.
+pub struct Scene<'a> {
+    pub checkout: &'a Checkout,
+    pub docker: &'a Docker,
+    pub config: &'a Config,
+    /// All that is on the engine.
+    pub engine: Engine,
+}
+
+impl<'a> Scene<'a> {
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn read(
+        checkout: &'a Checkout,
+        docker: &'a Docker,
+        config: &'a Config,
+    ) -> anyhow::Result<Scene<'a>> {
+        let engine = docker.everything()?;
+        Ok(Scene {
+            checkout,
+            docker,
+            config,
+            engine,
+        })
     }
+}
+
+/// What can stop `up`: what the preflight looks at, and `doctor` too.
+///
+/// # Errors
+/// When a file of the checkout cannot be read.
+pub fn check_before_start(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = names::check(scene);
+    findings.extend(ports::check(scene));
+    findings.extend(mounts::check(scene));
+    findings.extend(values::check(scene.checkout, Some(scene.config))?);
+    Ok(findings)
 }

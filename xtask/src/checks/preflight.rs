@@ -1,59 +1,34 @@
-//! What can stop `up`, looked at before anything is started.
+//! What can stop `up`, looked at before anything is started. Must change nothing.
 
 use anyhow::bail;
 
-use super::judge::{Finding, Level};
-use super::{files, names, ports, render};
+use super::finding::Level;
+use super::{Scene, check_before_start};
 use crate::checkout::Checkout;
 use crate::docker::Docker;
-use crate::env::rules::{Severity, Violation};
-use crate::env::settings::Settings;
 use crate::stack::desired::Config;
-use crate::terminal::say;
+use crate::terminal::{say_error, say_warning};
 
-/// What can stop `up`, looked at before anything is started. Warnings are said.
+/// Looks at what can stop `up`, and says what is not good.
 ///
 /// # Errors
 /// When something would stop it; all of that has been said.
-pub fn check(project: &Checkout, docker: &Docker, config: &Config) -> anyhow::Result<()> {
-    let engine = docker.everything()?;
-    let mut findings = names::check_ours(project, &engine, config);
-    findings.extend(ports::check(docker, &engine, config));
-    findings.extend(files::check(project, config));
-    findings.extend(check_values(project, Some(config))?);
-    findings.retain(|finding| finding.level != Level::Good);
-    for finding in &findings {
-        say!("{}", render(finding).trim_end());
+pub fn check(checkout: &Checkout, docker: &Docker, config: &Config) -> anyhow::Result<()> {
+    let scene = Scene::read(checkout, docker, config)?;
+    let mut errors = 0;
+    for finding in check_before_start(&scene)? {
+        match finding.level {
+            Level::Good => {}
+            Level::Warning => say_warning(&finding.problem),
+            Level::Error => {
+                say_error(&finding.problem);
+                errors += 1;
+            }
+        }
     }
-    match findings
-        .iter()
-        .filter(|finding| finding.level == Level::Stops)
-        .count()
-    {
+    match errors {
         0 => Ok(()),
-        1 => bail!("nothing was started, for the reason above"),
-        count => bail!("nothing was started, for the {count} reasons above"),
-    }
-}
-
-/// What of the env file will break; without a configuration where Compose refuses it.
-///
-/// # Errors
-/// When the env file or its template cannot be read.
-pub fn check_values(checkout: &Checkout, config: Option<&Config>) -> anyhow::Result<Vec<Finding>> {
-    let settings = Settings::read(checkout)?;
-    let glitchtip = config.and_then(|config| config.services.get("glitchtip-web"));
-    let port = glitchtip.and_then(|service| service.ports.first());
-
-    let port = port.and_then(|port| port.published.parse().ok());
-    let violations = settings.check(port);
-    Ok(violations.into_iter().map(finding).collect())
-}
-
-fn finding(violation: Violation) -> Finding {
-    let hint = violation.problem.hint.unwrap_or_default();
-    match violation.severity {
-        Severity::Warning => Finding::warning(".env", violation.problem.what, hint),
-        Severity::Stops | Severity::Refused => Finding::stops(".env", violation.problem.what, hint),
+        1 => bail!("nothing was started, because of the error above"),
+        count => bail!("nothing was started, because of the {count} errors above"),
     }
 }

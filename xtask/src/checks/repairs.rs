@@ -1,169 +1,132 @@
-//! What can be done about an engine that is missing, as commands of this system.
+//! Offers to mend what can be mended from here. Must run nothing that was not asked for.
 
-use crate::docker::versions::Kind;
-use crate::system::process::{Rights, Step};
+use std::path::Path;
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// What is known of the system.
-#[derive(Debug)]
-pub struct System<'a> {
-    /// `std::env::consts::OS`
-    pub os: &'a str,
-    /// The text of `/etc/os-release`.
-    pub os_release: &'a str,
-    pub has_systemd: bool,
-    pub has_colima: bool,
-    pub user: &'a str,
+use super::packages::System;
+use crate::checkout::Checkout;
+use crate::docker::Docker;
+use crate::docker::versions::{Kind, Trouble};
+use crate::system::{files, process};
+use crate::terminal::{self, say};
+
+/// Whether the user has agreed already to whatever is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    Given,
+    /// Each step is asked for.
+    Needed,
 }
 
-impl System<'_> {
-    /// The steps that mend a trouble, from the distribution's own packages; `None` where there are none.
-    ///
-    /// Package names as of Debian 13, Ubuntu 24.04, Fedora 42, Arch and Homebrew in 2026-11. Debian 12 has
-    /// Compose v1 alone.
-    pub fn steps(&self, kind: Kind) -> Option<Vec<Step>> {
-        let elevated = |text: &str| Step {
-            command: text.to_owned(),
-            rights: Rights::Elevated,
-        };
-        let own = |text: &str| Step {
-            command: text.to_owned(),
-            rights: Rights::Own,
-        };
-        let macos = self.os == "macos";
-        if !macos && self.os != "linux" {
-            return None;
-        }
-        match kind {
-            Kind::NotInstalled if macos => Some(vec![
-                own("brew install colima docker docker-compose"),
-                own("mkdir -p ~/.docker/cli-plugins"),
-                // Homebrew does not put it where docker looks for it.
-                own(
-                    "ln -sfn $(brew --prefix)/opt/docker-compose/bin/docker-compose ~/.docker/cli-plugins/docker-compose",
-                ),
-                own("colima start --memory 4"),
-            ]),
-            Kind::NotInstalled => {
-                let install = match self.distribution()? {
-                    ("debian", version) if version.is_some_and(|version| version < 13) => {
-                        return None;
-                    }
-                    ("debian", _) => "apt-get install --yes docker.io docker-cli docker-compose",
-                    ("ubuntu", _) => "apt-get install --yes docker.io docker-compose-v2",
-                    ("fedora", _) => "dnf install --assumeyes moby-engine docker-compose",
-                    ("arch", _) => "pacman --sync --needed --noconfirm docker docker-compose",
-                    _ => return None,
-                };
-                let mut steps = vec![elevated(install)];
-                if install.starts_with("apt-get") {
-                    steps.insert(0, elevated("apt-get update"));
-                }
-                steps.extend(self.steps(Kind::NotRunning)?);
-                Some(steps)
-            }
-            Kind::NotRunning if macos && self.has_colima => Some(vec![own("colima start")]),
-            Kind::NotRunning if macos => Some(vec![own("open -a Docker")]),
-            Kind::NotRunning if self.has_systemd => {
-                Some(vec![elevated("systemctl enable --now docker")])
-            }
-            Kind::NotRunning => Some(vec![elevated("service docker start")]),
-            Kind::NotPermitted if !macos && self.user != "root" && !self.user.is_empty() => {
-                Some(vec![elevated(&format!(
-                    "usermod --append --groups docker {}",
-                    self.user
-                ))])
-            }
-            Kind::NotPermitted | Kind::TooOld => None,
-        }
+/// Offers each remedy that can be run from here; returns whether one was run.
+///
+/// # Errors
+/// When a remedy fails, or there is no terminal to ask on.
+pub fn offer(
+    checkout: &Checkout,
+    trouble: Option<&Trouble>,
+    consent: Consent,
+) -> anyhow::Result<bool> {
+    let has_closed = offer_private_env_file(checkout, consent)?;
+    let Some(trouble) = trouble else {
+        return Ok(has_closed);
+    };
+    if !can_fix(trouble) {
+        say!(
+            "nothing that can be run from here repairs the engine; the report below says what to do"
+        );
     }
+    Ok(fix_engine(&Docker::new(checkout)?, trouble, consent)? || has_closed)
+}
 
-    /// The family of the distribution, and its own version where it is the family's head.
-    fn distribution(&self) -> Option<(&'static str, Option<u32>)> {
-        let value = |key: &str| {
-            let line = self
-                .os_release
-                .lines()
-                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-            line.unwrap_or_default().trim_matches('"').to_owned()
-        };
-        let (id, like) = (value("ID"), value("ID_LIKE"));
-        let version = value("VERSION_ID")
-            .split('.')
-            .next()
-            .and_then(|version| version.parse().ok());
-        let known = ["debian", "ubuntu", "fedora", "arch"];
-        if let Some(family) = known.into_iter().find(|family| *family == id) {
-            return Some((family, version));
-        }
-        // The nearest relative stands first: Linux Mint is like ubuntu and debian.
-        like.split(' ')
-            .find_map(|like| known.into_iter().find(|family| *family == like))
-            .map(|family| (family, None))
+fn offer_private_env_file(checkout: &Checkout, consent: Consent) -> anyhow::Result<bool> {
+    let path = checkout.env_file();
+    if !path.is_file() || files::is_private(&path)? {
+        return Ok(false);
+    }
+    let agreed = agrees(consent, &format!("chmod 600 {}", checkout.display(&path)))?;
+    if agreed {
+        files::ensure_private(&path)?;
+    }
+    Ok(agreed)
+}
+
+fn agrees(consent: Consent, command: &str) -> anyhow::Result<bool> {
+    match consent {
+        Consent::Given => Ok(true),
+        Consent::Needed => terminal::ask(&format!("Run `{command}`?")),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether a repair of the engine is known.
+pub fn can_fix(trouble: &Trouble) -> bool {
+    system().steps(trouble.kind).is_some()
+}
 
-    #[track_caller]
-    fn check(os_release: &str, kind: Kind, expected: &[&str]) {
-        let system = System {
-            os: "linux",
-            os_release,
-            has_systemd: true,
-            has_colima: false,
-            user: "me",
-        };
-        let steps = system.steps(kind).unwrap_or_default();
-        assert_eq!(
-            steps
-                .iter()
-                .map(|step| step.command.as_str())
-                .collect::<Vec<_>>(),
-            expected
-        );
-        assert!(steps.iter().all(|step| step.rights == Rights::Elevated));
+/// On a terminal, offers to mend an engine that cannot be used, so that `up` is all there is to type.
+///
+/// # Errors
+/// The one that was given, if nothing was done about it.
+pub fn mend_engine(docker: &Docker, error: anyhow::Error) -> anyhow::Result<()> {
+    match error.downcast_ref::<Trouble>() {
+        Some(trouble)
+            if terminal::is_interactive() && fix_engine(docker, trouble, Consent::Needed)? =>
+        {
+            docker.check_engine()
+        }
+        _ => Err(error),
     }
+}
 
-    #[test]
-    fn installs_from_the_distribution_s_own_packages() {
-        let start = "systemctl enable --now docker";
-        let not = Kind::NotInstalled;
-        let update = "apt-get update";
-        let debian = "apt-get install --yes docker.io docker-cli docker-compose";
-        check(
-            "ID=debian\nVERSION_ID=\"13\"\n",
-            not,
-            &[update, debian, start],
-        );
-        check("ID=debian\n", not, &[update, debian, start]);
-        check("ID=debian\nVERSION_ID=\"12\"\n", not, &[]);
-        let ubuntu = "apt-get install --yes docker.io docker-compose-v2";
-        check(
-            "ID=ubuntu\nID_LIKE=debian\nVERSION_ID=\"24.04\"\n",
-            not,
-            &[update, ubuntu, start],
-        );
-        check(
-            "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\nVERSION_ID=\"12\"\n",
-            not,
-            &[update, ubuntu, start],
-        );
-        check(
-            "ID=fedora\n",
-            not,
-            &["dnf install --assumeyes moby-engine docker-compose", start],
-        );
-        let arch = "pacman --sync --needed --noconfirm docker docker-compose";
-        check("ID=arch\n", not, &[arch, start]);
-        check("ID=void\n", not, &[]);
-        check("ID=void\n", Kind::NotRunning, &[start]);
-        check(
-            "",
-            Kind::NotPermitted,
-            &["usermod --append --groups docker me"],
-        );
-        check("ID=debian\n", Kind::TooOld, &[]);
+/// Offers to mend an engine that cannot be used; returns whether something was run. A step that fails ends
+/// it.
+fn fix_engine(docker: &Docker, trouble: &Trouble, consent: Consent) -> anyhow::Result<bool> {
+    let Some(steps) = system().steps(trouble.kind) else {
+        return Ok(false);
+    };
+    say!("{}: {trouble}", trouble.what);
+    for step in &steps {
+        let shown = step.shown();
+        if !agrees(consent, &shown)? {
+            return Ok(false);
+        }
+        say!("$ {shown}");
+        step.run()?;
+    }
+    if trouble.kind == Kind::NotPermitted {
+        say!("the group counts from your next login on; until then: `newgrp docker`");
+    } else {
+        wait_for_engine(docker);
+    }
+    Ok(true)
+}
+
+/// A daemon may answer a moment after it was started.
+fn wait_for_engine(docker: &Docker) {
+    let deadline = Instant::now() + PATIENCE;
+    while docker.check_engine().is_err() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(250));
+    }
+}
+
+/// How long a daemon may take to answer after its start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn system() -> System<'static> {
+    static RELEASE: LazyLock<String> = LazyLock::new(|| {
+        files::read_text(Path::new("/etc/os-release"))
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+    });
+    static USER: LazyLock<String> = LazyLock::new(|| std::env::var("USER").unwrap_or_default());
+    System {
+        os: std::env::consts::OS,
+        os_release: &RELEASE,
+        has_systemd: Path::new("/run/systemd/system").is_dir(),
+        has_colima: process::is_on_path("colima"),
+        user: &USER,
     }
 }

@@ -5,8 +5,6 @@ pub mod rules;
 
 use std::collections::BTreeMap;
 
-use anyhow::anyhow;
-
 use crate::docker::Docker;
 use crate::docker::inspect::Container;
 use crate::docker::invocation::Failure;
@@ -18,7 +16,7 @@ use crate::stack::{Stack, holder};
 use crate::system::clock;
 use crate::terminal::text::render_bytes;
 use crate::terminal::{self, say};
-use rules::{Explanation, Facts, OUT_OF_MEMORY, explain as explain_facts};
+use rules::{Facts, OUT_OF_MEMORY, explain as explain_facts};
 
 /// Explains an error of docker or of the stack: says of each service why it is not ready, and returns the
 /// error to end with. Another error comes back as it is.
@@ -87,7 +85,7 @@ fn print_services(
     containers: &BTreeMap<String, Container>,
     services: &[(String, Progress)],
 ) -> anyhow::Result<()> {
-    let mut explained: Vec<Explanation> = Vec::new();
+    let mut explained: Vec<Problem> = Vec::new();
     // Whoever waits for another has nothing to tell.
     let has_news = |it: &&Container| it.state.status != "created" || !it.state.error.is_empty();
     for (service, progress) in services {
@@ -102,8 +100,8 @@ fn print_services(
         );
         match explain_facts(&facts) {
             // The same cause stops several services: a full disk, a password.
-            Some(it) if explained.iter().any(|known| known.remedy == it.remedy) => {
-                say!("  cause: {} (see above)", it.cause);
+            Some(it) if explained.iter().any(|known| known.hint == it.hint) => {
+                say!("  cause: {} (see above)", it.what);
             }
             Some(explanation) => {
                 say_explanation(&explanation);
@@ -120,20 +118,20 @@ fn print_services(
 fn explain_failure(docker: &Docker, config: &Config, error: anyhow::Error) -> anyhow::Error {
     let failure = error.downcast_ref::<Failure>();
     match failure.and_then(|failure| explain_engine(docker, config, &failure.stderr)) {
-        Some(it) => anyhow!(Problem::new(it.cause).hint(it.remedy).evidence(it.evidence)),
+        Some(problem) => problem.into(),
         None => error,
     }
 }
 
-fn say_explanation(explanation: &Explanation) {
-    say!(
-        "  cause: {}{}{}",
-        terminal::BOLD,
-        explanation.cause,
-        terminal::RESET
-    );
-    say!("  hint: {}", explanation.remedy);
-    say!("  seen: {}", explanation.evidence);
+fn say_explanation(explanation: &Problem) {
+    let (bold, reset) = (terminal::BOLD, terminal::RESET);
+    say!("  cause: {bold}{explanation}{reset}");
+    if let Some(hint) = &explanation.hint {
+        say!("  hint: {hint}");
+    }
+    if let Some(evidence) = &explanation.evidence {
+        say!("  seen: {evidence}");
+    }
 }
 
 fn say_facts(docker: &Docker, container: &Container, facts: &Facts) {
@@ -193,7 +191,7 @@ fn facts(
 }
 
 /// Explains what Compose said when it failed as a whole.
-fn explain_engine(docker: &Docker, config: &Config, stderr: &str) -> Option<Explanation> {
+fn explain_engine(docker: &Docker, config: &Config, stderr: &str) -> Option<Problem> {
     let mut facts = Facts {
         engine: stderr.to_owned(),
         ..Facts::default()

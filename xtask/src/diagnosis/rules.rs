@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::problem::Problem;
+
 /// Who says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -44,14 +46,6 @@ pub struct Facts {
     pub names: Vec<(&'static str, String)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explanation {
-    pub cause: String,
-    pub remedy: String,
-    /// The line that says so.
-    pub evidence: String,
-}
-
 /// What the engine says of a container whose processes it killed for memory; `OOMKilled` is all it has.
 pub const OUT_OF_MEMORY: &str = "OOMKilled: true";
 
@@ -61,7 +55,7 @@ pub static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
 });
 
 /// The first rule that knows the failure.
-pub fn explain(facts: &Facts) -> Option<Explanation> {
+pub fn explain(facts: &Facts) -> Option<Problem> {
     let log = |text: &str| own_lines(text, &facts.service);
     let said = [
         (Engine, facts.engine.clone()),
@@ -98,11 +92,8 @@ pub fn explain(facts: &Facts) -> Option<Explanation> {
                     .map(|(_, value)| (*value).into())
             })
         };
-        Some(Explanation {
-            cause: fill(&rule.cause),
-            remedy: fill(&rule.remedy),
-            evidence: evidence.trim().to_owned(),
-        })
+        let problem = Problem::new(fill(&rule.cause)).hint(fill(&rule.remedy));
+        Some(problem.evidence(evidence.trim()))
     })
 }
 

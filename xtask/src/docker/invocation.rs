@@ -367,7 +367,7 @@ pub fn stderr_of(error: &anyhow::Error) -> String {
 
 fn explain_start(error: io::Error) -> anyhow::Error {
     match error.kind() {
-        io::ErrorKind::NotFound => versions::not_installed(std::env::consts::OS).into(),
+        io::ErrorKind::NotFound => versions::not_installed(std::env::consts::OS).into_error(),
         _ => anyhow::Error::new(error).context("running docker"),
     }
 }

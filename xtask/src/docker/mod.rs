@@ -27,6 +27,7 @@ use crate::system::process;
 use engine::{Engine, Info};
 use inspect::{Container, Image};
 use invocation::{Invocation, Running, stderr_of};
+use versions::{ComposeV1, Trouble};
 
 /// Variables that would make Compose look elsewhere than at the committed files.
 const REDIRECTING: [&str; 3] = ["COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"];
@@ -105,13 +106,18 @@ impl Docker {
             .start()?;
         let compose = self.compose().args(["version", "--short"]).start()?;
         let (version, compose) = (version.finish(), compose.finish());
+        let compose_v1 = if process::is_on_path("docker-compose") {
+            ComposeV1::Installed
+        } else {
+            ComposeV1::Missing
+        };
         let checked = versions::check(
             version.as_deref().map_err(stderr_of),
             compose.as_deref().map_err(stderr_of),
             std::env::consts::OS,
-            process::is_on_path("docker-compose"),
+            compose_v1,
         );
-        checked.map_err(anyhow::Error::from)
+        checked.map_err(Trouble::into_error)
     }
 
     /// Every container of a project, by service; what `run` made is left out.

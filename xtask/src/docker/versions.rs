@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::problem::Problem;
+
 /// `healthcheck.start_interval` needs it.
 const OLDEST_ENGINE: Version = Version(25, 0, 0);
 /// Several merge keys in one list, `required` and JSON lines from `ps` need it.
@@ -36,8 +38,12 @@ impl std::fmt::Display for Version {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub kind: Kind,
-    /// What it is and what to do, for this operating system.
-    pub message: String,
+    /// What is wrong.
+    pub what: String,
+    /// What shows it: docker's own words, or what was found instead.
+    pub said: String,
+    /// What to do, for this operating system.
+    pub hint: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +55,33 @@ pub enum Kind {
     TooOld,
 }
 
+impl Trouble {
+    /// The same as an error that has a hint; it can be downcast to `Trouble`.
+    pub fn into_error(self) -> anyhow::Error {
+        let problem = Problem::new(&self.what).hint(&self.hint);
+        anyhow::Error::new(self).context(problem)
+    }
+}
+
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.said)
     }
 }
 
 impl std::error::Error for Trouble {}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Versions {
+    server: Option<Server>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Server {
+    version: String,
+}
 
 /// Judges the output of `docker version --format '{{json .}}'` and `docker compose version --short`,
 /// each `Err` with what went to stderr. `os` is `std::env::consts::OS`.
@@ -66,18 +92,8 @@ pub fn check(
     version: Result<&str, String>,
     compose: Result<&str, String>,
     os: &str,
-    has_compose_v1: bool,
+    compose_v1: ComposeV1,
 ) -> Result<(), Trouble> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Versions {
-        server: Option<Server>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Server {
-        version: String,
-    }
     let version = version.map_err(|stderr| unreachable(&stderr, os))?;
     let server = serde_json::from_str::<Versions>(version)
         .ok()
@@ -86,107 +102,110 @@ pub fn check(
         return Err(unreachable("", os));
     };
     if let Some(found) = Version::parse(&server.version).filter(|found| *found < OLDEST_ENGINE) {
-        let message = format!(
-            "the Docker engine is {found}; the stack needs {OLDEST_ENGINE} or later. {}",
-            upgrade(os)
-        );
-        return Err(Trouble {
-            kind: Kind::TooOld,
-            message,
-        });
+        return Err(too_old("the Docker engine", found, OLDEST_ENGINE, os));
     }
-    let compose = compose.map_err(|stderr| no_compose(&stderr, os, has_compose_v1))?;
+    let compose = compose.map_err(|stderr| no_compose(&stderr, os, compose_v1))?;
     match Version::parse(compose) {
-        Some(found) if found < Version(2, 0, 0) => Err(no_compose("", os, true)),
+        Some(found) if found < Version(2, 0, 0) => Err(no_compose("", os, ComposeV1::Installed)),
         Some(found) if found < OLDEST_COMPOSE => {
-            let message = format!(
-                "Docker Compose is {found}; the stack needs {OLDEST_COMPOSE} or later. {}",
-                upgrade(os)
-            );
-            Err(Trouble {
-                kind: Kind::TooOld,
-                message,
-            })
+            Err(too_old("Docker Compose", found, OLDEST_COMPOSE, os))
         }
         _ => Ok(()),
     }
 }
 
+/// Whether there is a `docker-compose`, which a user may take for all that is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComposeV1 {
+    Installed,
+    Missing,
+}
+
 /// There is no `docker` to run.
 pub fn not_installed(os: &str) -> Trouble {
-    let remedy = match os {
+    let hint = match os {
         "macos" => {
-            "install Docker Desktop, or `brew install colima docker docker-compose` and `colima start`"
+            "install Docker Desktop; or `brew install colima docker docker-compose`, then `colima start`"
         }
         "windows" => "install Docker Desktop and start it",
         _ => {
-            "install an engine and Compose v2: `sudo apt install docker.io docker-compose-v2` on Ubuntu, \
-              `sudo dnf install moby-engine docker-compose` on Fedora, else as https://docs.docker.com/engine/install says"
+            "`cargo xtask doctor --fix` offers to install an engine and Compose v2; where it cannot, follow \
+             https://docs.docker.com/engine/install"
         }
     };
     Trouble {
         kind: Kind::NotInstalled,
-        message: format!("docker is not installed; {remedy}"),
+        what: "docker is not installed".to_owned(),
+        said: "there is no `docker` on the PATH".to_owned(),
+        hint: hint.to_owned(),
     }
 }
 
 /// The client is there, its engine is not. The words are those of Docker 26 to 28 (2026-11-22).
 fn unreachable(stderr: &str, os: &str) -> Trouble {
+    let said = match stderr.trim() {
+        "" => "no answer".to_owned(),
+        said => said.to_owned(),
+    };
     if stderr.to_ascii_lowercase().contains("permission denied") {
-        let message = "you may not talk to the Docker engine; `sudo usermod --append --groups docker \"$USER\"`, \
-                then log out and in (members of that group are as mighty as root)";
+        let hint = "`sudo usermod --append --groups docker \"$USER\"`, then log out and in; members of \
+                    that group have the rights of root";
         return Trouble {
             kind: Kind::NotPermitted,
-            message: message.to_owned(),
+            what: "you may not talk to the Docker engine".to_owned(),
+            said,
+            hint: hint.to_owned(),
         };
     }
-    let remedy = match os {
+    let hint = match os {
         "macos" => "start Docker Desktop, or `colima start`",
         "windows" => "start Docker Desktop",
-        _ => "start it: `sudo systemctl start docker`",
+        _ => "`cargo xtask doctor --fix` offers to start it",
     };
-    let detail = stderr.trim();
-    let detail = if detail.is_empty() {
-        String::new()
-    } else {
-        format!("\n  {}", detail.replace('\n', "\n  "))
-    };
-    let message = format!(
-        "the Docker engine does not answer; {remedy}, or choose another with `docker context use`{detail}"
-    );
     Trouble {
         kind: Kind::NotRunning,
-        message,
+        what: "the Docker engine does not answer".to_owned(),
+        said,
+        hint: hint.to_owned(),
+    }
+}
+
+fn too_old(what: &str, found: Version, oldest: Version, os: &str) -> Trouble {
+    Trouble {
+        kind: Kind::TooOld,
+        what: format!("{what} is too old"),
+        said: format!("it is {found}, the stack needs {oldest} or later"),
+        hint: upgrade(os).to_owned(),
     }
 }
 
 /// The client has no `compose`.
-fn no_compose(stderr: &str, os: &str, has_v1: bool) -> Trouble {
-    let message = if has_v1 {
-        format!(
-            "only Compose v1 (`docker-compose`) is installed; the stack needs Compose v2, {OLDEST_COMPOSE} or later. {}",
-            upgrade(os)
-        )
-    } else {
-        let detail = stderr.lines().next().unwrap_or_default();
-        format!(
-            "Docker Compose is not installed ({detail}). {}",
-            upgrade(os)
-        )
+fn no_compose(stderr: &str, os: &str, compose_v1: ComposeV1) -> Trouble {
+    let (what, said) = match compose_v1 {
+        ComposeV1::Installed => (
+            "only Compose v1 is installed",
+            format!("`docker-compose` is v1, the stack needs Compose {OLDEST_COMPOSE} or later"),
+        ),
+        ComposeV1::Missing => (
+            "Docker Compose is not installed",
+            stderr.lines().next().unwrap_or_default().to_owned(),
+        ),
     };
     Trouble {
         kind: Kind::NotInstalled,
-        message,
+        what: what.to_owned(),
+        said,
+        hint: upgrade(os).to_owned(),
     }
 }
 
 fn upgrade(os: &str) -> &'static str {
     match os {
-        "macos" => "Update Docker Desktop, or `brew upgrade colima docker docker-compose`",
-        "windows" => "Update Docker Desktop",
+        "macos" => "update Docker Desktop, or `brew upgrade colima docker docker-compose`",
+        "windows" => "update Docker Desktop",
         _ => {
-            "Install the packages docker-ce and docker-compose-plugin as https://docs.docker.com/engine/install says, \
-              or docker-compose-v2 on Ubuntu"
+            "install docker-ce and docker-compose-plugin as https://docs.docker.com/engine/install says; on \
+             Ubuntu `sudo apt-get install docker-compose-v2`"
         }
     }
 }
@@ -208,22 +227,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn refuses(
-        version: Result<&str, &str>,
-        compose: Result<&str, &str>,
-        has_v1: bool,
-        words: &[&str],
-    ) {
-        let own = |result: Result<&'static str, &str>| result.map_err(str::to_owned);
-        let leak = |result: Result<&str, &str>| match result {
-            Ok(text) => own(Ok(Box::leak(text.to_owned().into_boxed_str()))),
-            Err(text) => Err(text.to_owned()),
-        };
-        let message = check(leak(version), leak(compose), "linux", has_v1)
-            .unwrap_err()
-            .message;
+    fn refuses(version: Result<&str, &str>, compose: Result<&str, &str>, words: &[&str]) {
+        let version = version.map_err(str::to_owned);
+        let compose = compose.map_err(str::to_owned);
+        let trouble = check(version, compose, "linux", ComposeV1::Missing).unwrap_err();
+        let text = format!("{}: {}\n{}", trouble.what, trouble.said, trouble.hint);
         for word in words {
-            assert!(message.contains(word), "no {word:?} in {message:?}");
+            assert!(text.contains(word), "no {word:?} in {text:?}");
         }
     }
 
@@ -231,42 +241,27 @@ mod tests {
     fn each_engine_that_will_not_do_has_its_own_remedy() {
         let ok = Ok("2.26.1");
         let down = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
-        refuses(
-            Err(down),
-            ok,
-            false,
-            &["does not answer", "systemctl start docker"],
-        );
+        refuses(Err(down), ok, &["does not answer", "doctor --fix"]);
         let denied = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock";
-        refuses(Err(denied), ok, false, &["may not talk", "usermod"]);
-        refuses(
-            Ok(r#"{"Client":{"Version":"28.2.2"},"Server":null}"#),
-            ok,
-            false,
-            &["does not answer"],
-        );
-        refuses(
-            Ok(r#"{"Server":{"Version":"20.10.24+dfsg1"}}"#),
-            ok,
-            false,
-            &["20.10.24", "25.0.0"],
-        );
-        refuses(
-            Ok(SERVER_26),
-            Err("docker: 'compose' is not a docker command."),
-            false,
-            &["not installed"],
-        );
-        refuses(
-            Ok(SERVER_26),
-            Err("docker: unknown command: docker compose"),
-            true,
-            &["Compose v1", "docker-compose"],
-        );
-        refuses(Ok(SERVER_26), Ok("1.29.2"), false, &["Compose v1"]);
-        refuses(Ok(SERVER_26), Ok("2.17.3"), false, &["2.17.3", "2.20.0"]);
+        refuses(Err(denied), ok, &["may not talk", "usermod"]);
+        let no_server = r#"{"Client":{"Version":"28.2.2"},"Server":null}"#;
+        refuses(Ok(no_server), ok, &["does not answer"]);
+        let old = r#"{"Server":{"Version":"20.10.24+dfsg1"}}"#;
+        refuses(Ok(old), ok, &["20.10.24", "25.0.0"]);
+        refuses(Ok(SERVER_26), Ok("1.29.2"), &["Compose v1"]);
+        refuses(Ok(SERVER_26), Ok("2.17.3"), &["2.17.3", "2.20.0"]);
+        let none = Err("docker: 'compose' is not a docker command.");
+        refuses(Ok(SERVER_26), none, &["not installed"]);
+    }
+
+    #[test]
+    fn compose_v1_is_named_where_it_is_all_there_is() {
+        let none = Err("docker: unknown command: docker compose".to_owned());
+        let trouble = check(Ok(SERVER_26), none, "linux", ComposeV1::Installed).unwrap_err();
+        assert!(trouble.what.contains("Compose v1"), "{trouble:?}");
+        let newer = Ok("v2.26.1-desktop.1");
         assert_eq!(
-            check(Ok(SERVER_26), Ok("v2.26.1-desktop.1"), "linux", true),
+            check(Ok(SERVER_26), newer, "linux", ComposeV1::Installed),
             Ok(())
         );
     }

@@ -7,7 +7,7 @@ use super::journal::{self, Record};
 use super::upgrade::{self, Phase, Upgrade};
 use super::{env_file, restore, rotate};
 use crate::checkout::Checkout;
-use crate::checks::mend;
+use crate::checks::repairs;
 use crate::session::Session;
 use crate::stack::Stack;
 use crate::system::lock::Lock;
@@ -55,13 +55,13 @@ pub fn open_locked(
     let mut session = Session::new(checkout, lock, timeout)?;
     if journal::read(checkout)?.is_some() && resume != Resume::Nothing {
         if let Err(error) = session.docker.check_engine() {
-            mend::mend_engine(&session.docker, error)?;
+            repairs::mend_engine(&session.docker, error)?;
         }
         resume_unfinished(&mut session, resume)?;
     }
     let stack = match Stack::read(&session.docker) {
         Err(error) => {
-            mend::mend_engine(&session.docker, error)?;
+            repairs::mend_engine(&session.docker, error)?;
             Stack::read(&session.docker)?
         }
         stack => stack?,

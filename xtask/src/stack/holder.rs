@@ -12,7 +12,7 @@ pub fn port_holder(docker: &Docker, project: &str, service: &Service) -> Option<
         Some(Err(container)) => Some(format!("the container {}", container.name)),
         Some(Ok(())) => None,
         None => match ports::look(&published.host_ip, port) {
-            Port::Taken(holder) => holder,
+            Port::Taken(holder) => holder.map(|process| process.to_string()),
             _ => None,
         },
     }

@@ -1,5 +1,6 @@
 //! Whether a port of this machine is free, and which process has it. Only looks.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -8,9 +9,22 @@ use std::net::{IpAddr, TcpListener};
 pub enum Port {
     Free,
     /// Which process has it, where the system tells us.
-    Taken(Option<String>),
+    Taken(Option<Process>),
     /// The address is none of this machine's.
     NoSuchAddress,
+}
+
+/// A process of this machine.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Process {
+    pub name: String,
+    pub pid: u32,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} (pid {})", self.name, self.pid)
+    }
 }
 
 /// Tries to listen for a moment. What else goes wrong is left to the engine, which may do more than we.
@@ -23,9 +37,8 @@ pub fn look(address: &str, port: u16) -> Port {
     }
 }
 
-/// The process that listens on a port, as `name (pid 123)`. Linux only, and of other users' processes
-/// only root is told.
-fn holder(port: u16) -> Option<String> {
+/// The process that listens on a port. Linux only, and of other users' processes only root is told.
+fn holder(port: u16) -> Option<Process> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"]
         .map(|path| fs::read_to_string(path).unwrap_or_default());
     let socket = tables
@@ -41,7 +54,7 @@ fn holder(port: u16) -> Option<String> {
         })?;
     fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
         // `self` is among them too.
-        process.file_name().to_str()?.parse::<u32>().ok()?;
+        let pid = process.file_name().to_str()?.parse().ok()?;
         let has_it = fs::read_dir(process.path().join("fd"))
             .ok()?
             .flatten()
@@ -52,11 +65,10 @@ fn holder(port: u16) -> Option<String> {
         let name = fs::read_to_string(process.path().join("comm"))
             .ok()
             .filter(|_| has_it)?;
-        Some(format!(
-            "{} (pid {})",
-            name.trim(),
-            process.file_name().display()
-        ))
+        Some(Process {
+            name: name.trim().to_owned(),
+            pid,
+        })
     })
 }
 
@@ -72,11 +84,7 @@ mod tests {
             panic!("the port is ours")
         };
         if cfg!(target_os = "linux") {
-            assert!(
-                holder
-                    .unwrap()
-                    .ends_with(&format!("(pid {})", std::process::id()))
-            );
+            assert_eq!(holder.unwrap().pid, std::process::id());
         }
         drop(listener);
         assert_eq!(look("127.0.0.1", port), Port::Free);

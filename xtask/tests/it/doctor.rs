@@ -134,7 +134,7 @@ fn says_what_is_wrong_with_the_env_file() {
             .env("OTHER", "2"),
     );
     for words in [
-        "readable for others",
+        "other users can read deploy/analytics/.env",
         "lacks ADMIN_EMAIL",
         "Compose and dotenv read SITE_NAME differently",
         "your shell exports another OTHER",
