@@ -1,6 +1,7 @@
 //! Why services are not ready: the cause and its remedy where a rule knows it, else the facts, in
 //! order. Must never change anything, and never present a guess as a fact.
 
+pub mod pattern;
 pub mod rules;
 
 use std::collections::BTreeMap;

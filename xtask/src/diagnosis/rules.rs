@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::pattern::Pattern;
 use crate::problem::Problem;
 
 /// Who says it.
@@ -25,13 +26,36 @@ enum Speaker {
 }
 use Speaker::{Database, Engine, Service};
 
-/// A failure that can be told from its words. `{name}` in `seen` stands for a word of what was said,
-/// elsewhere for that word or for a name in [`Facts::names`].
+/// A failure that can be told from its words.
 #[derive(Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Rule {
+    seen: Vec<(Speaker, Pattern)>,
+    cause: String,
+    remedy: String,
+}
+
+/// A rule as the file has it. A name in braces in `cause` and `remedy` stands for a word that `seen` names
+/// so, or for one of [`Facts::names`].
+#[derive(Deserialize)]
+struct Written {
     seen: Vec<BTreeMap<Speaker, String>>,
     cause: String,
     remedy: String,
+}
+
+impl TryFrom<Written> for Rule {
+    type Error = anyhow::Error;
+
+    fn try_from(written: Written) -> anyhow::Result<Rule> {
+        let seen = written.seen.iter().flatten();
+        let seen = seen.map(|(speaker, pattern)| Ok((*speaker, Pattern::parse(pattern)?)));
+        Ok(Rule {
+            seen: seen.collect::<anyhow::Result<_>>()?,
+            cause: written.cause,
+            remedy: written.remedy,
+        })
+    }
 }
 
 /// What is known of one failure; texts are without secrets.
@@ -56,45 +80,54 @@ pub static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
 
 /// The first rule that knows the failure.
 pub fn explain(facts: &Facts) -> Option<Problem> {
-    let log = |text: &str| own_lines(text, &facts.service);
-    let said = [
-        (Engine, facts.engine.clone()),
-        (Service, facts.log.clone()),
-        (Database, log(&facts.database_log)),
-    ];
+    let database = own_lines(&facts.database_log, &facts.service);
+    let said = |speaker: Speaker| match speaker {
+        Engine => facts.engine.as_str(),
+        Service => &facts.log,
+        Database => &database,
+    };
     RULES.iter().find_map(|rule| {
-        let (words, evidence) = rule.seen.iter().flatten().find_map(|(speaker, pattern)| {
-            let (_, text) = said.iter().find(|(who, _)| who == speaker)?;
-            text.lines()
-                .rev()
-                .find_map(|line| Some((find(pattern, line)?, line)))
-        })?;
-        let mut names: Vec<(&str, &str)> = vec![(
-            "service",
-            if facts.service.is_empty() {
-                "the stack"
-            } else {
-                &facts.service
-            },
-        )];
-        names.extend(words);
-        names.extend(
-            facts
-                .names
-                .iter()
-                .map(|(name, value)| (*name, value.as_str())),
-        );
-        let fill = |text: &str| {
-            fill(text, |name| {
-                names
-                    .iter()
-                    .find(|(known, _)| *known == name)
-                    .map(|(_, value)| (*value).into())
-            })
-        };
-        let problem = Problem::new(fill(&rule.cause)).hint(fill(&rule.remedy));
-        Some(problem.evidence(evidence.trim()))
+        let mut seen = rule.seen.iter();
+        let found = seen.find_map(|(speaker, pattern)| Evidence::find(pattern, said(*speaker)))?;
+        Some(rule.explain(facts, &found))
     })
+}
+
+/// A line that a pattern is in, and the words that its names stand for there.
+struct Evidence<'a> {
+    line: &'a str,
+    words: Vec<(&'a str, &'a str)>,
+}
+
+impl Evidence<'_> {
+    /// The last line that the pattern is in.
+    fn find<'a>(pattern: &'a Pattern, text: &'a str) -> Option<Evidence<'a>> {
+        text.lines().rev().find_map(|line| {
+            let words = pattern.find(line)?;
+            Some(Evidence { line, words })
+        })
+    }
+}
+
+impl Rule {
+    fn explain(&self, facts: &Facts, found: &Evidence) -> Problem {
+        let service = match facts.service.as_str() {
+            "" => "the stack",
+            service => service,
+        };
+        let known = facts
+            .names
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
+        let names: BTreeMap<&str, &str> = known
+            .chain(found.words.iter().copied())
+            .chain([("service", service)])
+            .collect();
+        let fill = |text: &str| fill(text, |name| names.get(name).map(|value| (*value).into()));
+        Problem::new(fill(&self.cause))
+            .hint(fill(&self.remedy))
+            .evidence(found.line.trim())
+    }
 }
 
 /// The lines of PostgreSQL's log that may be about a service: those that name no role, or its own.
@@ -111,47 +144,6 @@ fn own_lines(log: &str, service: &str) -> String {
         .filter(|line| !is_foreign(line))
         .map(|line| format!("{line}\n"))
         .collect()
-}
-
-/// Finds `pattern` in `line`; returns what its `{name}`s stand for there.
-fn find<'a>(pattern: &'static str, line: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
-    let Some((before, rest)) = pattern.split_once('{') else {
-        return line.contains(pattern).then(Vec::new);
-    };
-    let (name, rest) = rest.split_once('}')?;
-    let (literal, _) = rest.split_once('{').unwrap_or((rest, ""));
-    let ends_word = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',');
-    let starts = if before.is_empty() {
-        vec![0]
-    } else {
-        line.match_indices(before)
-            .map(|(at, _)| at + before.len())
-            .collect()
-    };
-    starts.into_iter().find_map(|start| {
-        let value = &line[start..];
-        let end = if literal.is_empty() {
-            value.find(ends_word).unwrap_or(value.len())
-        } else {
-            value.find(literal)?
-        };
-        // A word, or what a pattern's end cuts out of one.
-        let word = if before.is_empty() {
-            value[..end].rsplit(ends_word).next().unwrap_or_default()
-        } else {
-            &value[..end]
-        };
-        if word.is_empty() || word.contains(ends_word) {
-            return None;
-        }
-        let mut words = vec![(name, word)];
-        if rest.contains('{') {
-            words.extend(find(rest, &value[end..])?);
-        } else if !value[end..].starts_with(rest) {
-            return None;
-        }
-        Some(words)
-    })
 }
 
 /// Puts what `value` says in the place of each `{name}`; what it does not know is said in words.

@@ -30,6 +30,7 @@ const PURE: &[&str] = &[
     "backup/manifest.rs",
     "checks/finding.rs",
     "checks/resources.rs",
+    "diagnosis/pattern.rs",
     "diagnosis/rules.rs",
     "docker/download.rs",
     "docker/engine.rs",

@@ -1,6 +1,7 @@
 //! What engines and services really said, recorded 2026-11-22 unless a source is named: Engine 26.1.5,
 //! Compose 2.26.1, PostgreSQL 15.18, Redis 7.0, GlitchTip 5.2's and Umami 3.1's words.
 
+use super::super::pattern::render;
 use super::*;
 
 /// How a record came about, who said it, what was said, and what must be in the cause and in the remedy.
@@ -376,9 +377,8 @@ fn has_a_record_for_every_rule() {
     for rule in RULES.iter() {
         let explained = |(_, speaker, said, ..): &Record| {
             let first = RULES.iter().find(|rule| {
-                rule.seen.iter().flatten().any(|(who, pattern)| {
-                    who == speaker && said.lines().any(|line| find(pattern, line).is_some())
-                })
+                let mut own = rule.seen.iter().filter(|(who, _)| who == speaker);
+                own.any(|(_, pattern)| Evidence::find(pattern, said).is_some())
             });
             first.is_some_and(|first| std::ptr::eq(first, rule))
         };
@@ -427,16 +427,17 @@ fn says_in_words_what_is_not_known() {
 fn render_table() -> String {
     let in_capitals =
         |text: &str| fill(text, |name| Some(name.to_uppercase().into())).replace('|', "\\|");
-    let row = |rule: &Rule| {
-        let seen = rule.seen[0].values().next().unwrap();
+    let row = |rule: &Written| {
+        let seen = render(rule.seen[0].values().next().unwrap());
         format!(
             "| `{}` | {} | {} |\n",
-            in_capitals(seen).trim(),
+            seen.replace('|', "\\|").trim(),
             in_capitals(&rule.cause),
             in_capitals(&rule.remedy)
         )
     };
-    let rows: String = RULES.iter().map(row).collect();
+    let rules: Vec<Written> = serde_yaml::from_str(include_str!("../failures.yml")).unwrap();
+    let rows: String = rules.iter().map(row).collect();
     format!("| Seen | Cause | Remedy |\n|---|---|---|\n{rows}")
 }
 
