@@ -1,14 +1,22 @@
 //! Where things are in this checkout. Must never write any of it, and never knows of Docker.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
 use crate::problem::Problem;
-use crate::system::files;
 
 const COMPOSE_FILE: &str = "docker-compose.yml";
+
+/// What Compose calls an override, and takes in the place of our compose file, the first one first
+/// (compose-go's cli/options.go, read 2026-11-25).
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+const RIVALS: [&str; 2] = ["compose.yaml", "compose.yml"];
 
 /// A checkout of this repository; every path in it is absolute.
 #[derive(Clone)]
@@ -78,21 +86,30 @@ impl Checkout {
         self.stack().join(".gitignore")
     }
 
-    /// The services that the compose file and its override name. A file that cannot be read names none:
-    /// Compose will say what is wrong with it.
-    pub fn service_names(&self) -> Vec<String> {
-        #[derive(serde::Deserialize)]
-        struct File {
-            #[serde(default)]
-            services: BTreeMap<String, serde_yaml::Value>,
-        }
-        let names: BTreeSet<String> = [COMPOSE_FILE, "docker-compose.override.yml"]
+    /// The names of the files that make the stack: the compose file, and its override where there is one.
+    pub fn compose_files(&self) -> Vec<String> {
+        let overrides = self.overrides().into_iter().next();
+        [COMPOSE_FILE.to_owned()]
+            .into_iter()
+            .chain(overrides)
+            .collect()
+    }
+
+    /// The names of the overrides that are there; the first one is used, as Compose does.
+    pub fn overrides(&self) -> Vec<String> {
+        self.present(&OVERRIDES)
+    }
+
+    /// The names of files that plain Compose would read in the place of our compose file.
+    pub fn rivals(&self) -> Vec<String> {
+        self.present(&RIVALS)
+    }
+
+    fn present(&self, names: &[&str]) -> Vec<String> {
+        let here = names
             .iter()
-            .filter_map(|name| files::read_text(&self.stack().join(name)).ok().flatten())
-            .filter_map(|text| serde_yaml::from_str::<File>(&text).ok())
-            .flat_map(|file| file.services.into_keys())
-            .collect();
-        names.into_iter().collect()
+            .filter(|name| self.stack().join(name).is_file());
+        here.map(|name| (*name).to_owned()).collect()
     }
 
     /// `path` as a user in the root of the checkout would type it.

@@ -22,19 +22,26 @@ const EXIT_CODES: &str =
     "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no right to change the hosts file";
 
 impl Cli {
-    /// Reads the command line; a service that is none of `services` is wrong usage, with a suggestion.
-    /// Ends the process with exit code 2 on wrong usage, with 0 after help.
-    pub fn parse_with_services(services: &[String]) -> Cli {
-        let mut command = Cli::command();
-        if !services.is_empty() {
-            for verb in ["restart", "logs"] {
-                let services = PossibleValuesParser::new(services.to_vec());
-                command = command.mut_subcommand(verb, |verb| {
-                    verb.mut_arg("services", |arg| arg.value_parser(services))
-                });
-            }
+    /// Reads the command line. `services` is asked for their names where the user names some: one that is
+    /// none is wrong usage, with a suggestion; where it knows none, every name is taken. Ends the process
+    /// with exit code 2 on wrong usage, with 0 after help.
+    pub fn parse_with_services(services: impl FnOnce() -> Vec<String>) -> Cli {
+        let parse = |matches| Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let cli = parse(Cli::command().get_matches());
+        let (verb, named) = match &cli.command {
+            Command::Restart(Restart { services, .. }) => ("restart", services),
+            Command::Logs(Logs { services, .. }) => ("logs", services),
+            _ => return cli,
+        };
+        let known = if named.is_empty() { vec![] } else { services() };
+        if known.is_empty() {
+            return cli;
         }
-        Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+        let values = PossibleValuesParser::new(known);
+        let command = Cli::command().mut_subcommand(verb, |verb| {
+            verb.mut_arg("services", |arg| arg.value_parser(values))
+        });
+        parse(command.get_matches())
     }
 }
 

@@ -31,11 +31,8 @@ use problem::Problem;
 
 fn main() -> ExitCode {
     let checkout = Checkout::discover();
-    let services = checkout
-        .as_ref()
-        .map(Checkout::service_names)
-        .unwrap_or_default();
-    let cli = Cli::parse_with_services(&services);
+    let services = || checkout.as_ref().map(stack::service_names);
+    let cli = Cli::parse_with_services(|| services().unwrap_or_default());
     if cli.verbose {
         terminal::show_commands();
     }

@@ -57,7 +57,8 @@ impl<'a> Scene<'a> {
 /// # Errors
 /// When a file of the checkout cannot be read.
 pub fn check_before_start(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
-    let mut findings = names::check(scene);
+    let mut findings = compose::check(scene.checkout);
+    findings.extend(names::check(scene));
     findings.extend(ports::check(scene));
     findings.extend(mounts::check(scene));
     findings.extend(values::check(scene.checkout, Some(scene.config))?);

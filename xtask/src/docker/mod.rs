@@ -6,6 +6,7 @@ pub mod api;
 mod credentials;
 pub mod download;
 pub mod engine;
+pub mod environment;
 pub mod events;
 mod http;
 pub mod inspect;
@@ -29,9 +30,6 @@ use inspect::{Container, Image};
 use invocation::{Invocation, Running, stderr_of};
 use versions::{ComposeV1, Trouble};
 
-/// Variables that would make Compose look elsewhere than at the committed files.
-const REDIRECTING: [&str; 3] = ["COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"];
-
 /// The label by which Compose finds what it made.
 const PROJECT_LABEL: &str = "com.docker.compose.project";
 
@@ -40,6 +38,8 @@ pub struct Docker {
     shell: Shell,
     /// Variables that a child must not inherit.
     hidden: BTreeSet<String>,
+    /// The compose file and its override.
+    files: Vec<String>,
     secrets: Vec<String>,
     refused_value: Option<Problem>,
 }
@@ -57,12 +57,16 @@ impl Docker {
         // Compose lets an exported variable win over `.env`, even an empty one, so the child must not
         // inherit any name that the stack knows.
         let mut hidden = settings.names().clone();
-        hidden.extend(REDIRECTING.map(str::to_owned));
+        hidden.retain(|name| !environment::chooses_engine(name));
+        let exported = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        hidden.extend(exported.filter(|name| environment::redirects(name)));
+        hidden.remove("COMPOSE_PROJECT_NAME");
         let secrets = settings.secrets().iter();
         let secrets = secrets.map(|secret| secret.expose().to_owned()).collect();
         Ok(Docker {
             shell,
             hidden,
+            files: checkout.compose_files(),
             secrets,
             refused_value: settings.refused_value(),
         })
@@ -75,12 +79,18 @@ impl Docker {
             .hidden
             .iter()
             .fold(cmd, |cmd, name| cmd.env_remove(name));
+        // `docker run` takes it too.
+        let cmd = cmd.env("DOCKER_DEFAULT_PLATFORM", "");
         Invocation::new(self, cmd)
     }
 
-    /// Every compose command begins here. Compose finds the compose file and its override by itself.
+    /// Every compose command begins here. Which files it reads is said: a `compose.yaml` beside ours would
+    /// be taken in their place.
     pub fn compose(&self) -> Invocation<'_> {
-        self.docker().arg("compose")
+        let fixed = environment::FIXED.into_iter();
+        let compose = fixed.fold(self.docker(), |it, (name, value)| it.env(name, value));
+        let compose = compose.env("COMPOSE_FILE", &self.files.join(":"));
+        compose.arg("compose")
     }
 
     /// The value of `.env` for which Compose refuses the configuration, where there is one: Compose itself

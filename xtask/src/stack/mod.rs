@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
+use crate::checkout::Checkout;
 use crate::docker::Docker;
 use crate::docker::events::{Events, Woken};
 use crate::docker::inspect::Container;
@@ -222,6 +223,15 @@ pub fn read_config(docker: &Docker) -> anyhow::Result<Config> {
             .text()
             .with_context(|| refused_config(docker))?,
     )
+}
+
+/// The names of the services, as Compose resolves them; none where it cannot: the command that needs it
+/// says why.
+pub fn service_names(checkout: &Checkout) -> Vec<String> {
+    match Docker::new(checkout) {
+        Ok(docker) => Stack::variables(&docker).into_keys().collect(),
+        Err(_) => Vec::new(),
+    }
 }
 
 /// Compose names neither the variable that it means nor its line, and not always the file.

@@ -323,6 +323,9 @@ fn git_ignores_secrets_overrides_and_backups() {
     let more = [
         "deploy/analytics/backups/x",
         "deploy/analytics/docker-compose.override.yml",
+        "deploy/analytics/docker-compose.override.yaml",
+        "deploy/analytics/compose.override.yml",
+        "deploy/analytics/compose.override.yaml",
         "target/x",
     ];
     for path in ignored.into_iter().chain(more) {

@@ -360,10 +360,7 @@ fn copy(from: &Path, to: &Path) {
         let name = entry.file_name();
         let name = name.to_str().unwrap();
         let is_private = name == ".env" || (name.starts_with(".env.") && name != ".env.example");
-        if is_private
-            || name == "docker-compose.override.yml"
-            || entry.file_type().unwrap().is_dir()
-        {
+        if is_private || name.contains("compose.override.") || entry.file_type().unwrap().is_dir() {
             continue;
         }
         fs::copy(entry.path(), to.join(name)).unwrap();

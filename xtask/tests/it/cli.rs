@@ -94,9 +94,22 @@ fn verbose_shows_commands_and_the_child_sees_only_our_environment() {
     for name in [
         "POSTGRES_PASSWORD",
         "UMAMI_IMAGE",
-        "COMPOSE_FILE",
-        "COMPOSE_PROFILES",
+        "COMPOSE_ANSI",
+        "COMPOSE_COMPATIBILITY",
+        "COMPOSE_CONVERT_WINDOWS_PATHS",
+        "COMPOSE_DISABLE_ENV_FILE",
         "COMPOSE_ENV_FILES",
+        "COMPOSE_EXPERIMENTAL",
+        "COMPOSE_FILE",
+        "COMPOSE_IGNORE_ORPHANS",
+        "COMPOSE_MENU",
+        "COMPOSE_PATH_SEPARATOR",
+        "COMPOSE_PROFILES",
+        "COMPOSE_PROGRESS",
+        "COMPOSE_REMOVE_ORPHANS",
+        "COMPOSE_STATUS_STDOUT",
+        "COMPOSE_WHATEVER_COMES_NEXT",
+        "DOCKER_DEFAULT_PLATFORM",
     ] {
         command.env(name, "from-the-shell");
     }

@@ -218,5 +218,80 @@ fn every_wrong_value_is_named_also_when_compose_refuses_one() {
             "{said}"
         );
     }
-    assert!(said.contains("remedy: write it as 512M or 1G"), "{said}");
+    assert!(said.contains("hint: write it as 512M or 1G"), "{said}");
+}
+
+/// Compose alone would read `compose.yaml`, and take the override by any of its names.
+#[test]
+#[ignore = "starts containers"]
+fn the_files_of_the_stack_are_read_whatever_stands_beside_them() {
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["setup"]).success();
+    checkout.write("compose.yaml", "services: {stray: {image: stray}}\n");
+    let text = checkout.read("docker-compose.override.yml");
+    for name in [
+        "compose.override.yml",
+        "compose.override.yaml",
+        "docker-compose.override.yaml",
+    ] {
+        let own = "  mailer: {image: 'analytics-standin/redis:7'}\nnetworks:";
+        fs::rename(
+            checkout.path("docker-compose.override.yml"),
+            checkout.path(name),
+        )
+        .unwrap();
+        checkout.write(name, &text.replace("networks:", own));
+
+        let doctor = checkout.xtask(&["doctor"]);
+        let words = "deploy/analytics/compose.yaml is not read";
+        assert!(doctor.stdout.contains(words), "{}", doctor.stdout);
+        let logs = checkout.xtask(&["logs", "--no-follow", "mailer"]);
+        logs.success().says("no containers");
+        for verb in ["logs", "restart"] {
+            let run = checkout.xtask(&[verb, "mailr"]).code(2);
+            run.says("a similar value exists: 'mailer'");
+            checkout.xtask(&[verb, "stray"]).code(2);
+        }
+        fs::rename(
+            checkout.path(name),
+            checkout.path("docker-compose.override.yml"),
+        )
+        .unwrap();
+    }
+    checkout.write("compose.override.yml", &text);
+    let doctor = checkout.xtask(&["doctor"]);
+    let words = "docker-compose.override.yml is not read: Compose takes one override";
+    assert!(doctor.stdout.contains(words), "{}", doctor.stdout);
+}
+
+/// In the shell and in the env file alike.
+#[test]
+#[ignore = "starts containers"]
+fn variables_of_compose_change_nothing() {
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["setup"]).success();
+    let variables = [
+        ("COMPOSE_ANSI", "always"),
+        ("COMPOSE_COMPATIBILITY", "1"),
+        ("COMPOSE_DISABLE_ENV_FILE", "1"),
+        ("COMPOSE_FILE", "nowhere.yml"),
+        ("COMPOSE_PATH_SEPARATOR", "d"),
+        ("COMPOSE_PROGRESS", "json"),
+        ("COMPOSE_REMOVE_ORPHANS", "1"),
+        ("COMPOSE_STATUS_STDOUT", "1"),
+        ("DOCKER_DEFAULT_PLATFORM", "linux/s390x"),
+    ];
+    let mut up = checkout.xtask_command(&["up"]);
+    up.envs(variables);
+    Run::of(&mut up).success();
+    let before = checkout.container("umami");
+
+    let line = |(name, value): (&str, &str)| format!("{name}={value}\n");
+    let text = checkout.read(".env") + &variables.map(line).concat();
+    checkout.write(".env", &text);
+    checkout.xtask(&["up"]).success().says("already up to date");
+    checkout.xtask(&["restart", "umami"]).success();
+    checkout.write(".env", &text.replace("COMPOSE_", "IGNORED_"));
+    assert_ne!(checkout.container("umami"), before);
+    checkout.xtask(&["up"]).success().says("already up to date");
 }

@@ -34,6 +34,7 @@ const PURE: &[&str] = &[
     "diagnosis/rules.rs",
     "docker/download.rs",
     "docker/engine.rs",
+    "docker/environment.rs",
     "docker/http.rs",
     "docker/inspect.rs",
     "docker/reference.rs",
