@@ -1,18 +1,16 @@
 //! What can be done about an engine that is missing or stopped, as commands of this system. Must never run
 //! them.
 
+use crate::docker::endpoint::{Machine, Start};
 use crate::docker::versions::Kind;
 use crate::system::process::{Rights, Step};
 
 /// What is known of the system.
 #[derive(Debug)]
 pub struct System<'a> {
-    /// `std::env::consts::OS`
-    pub os: &'a str,
+    pub machine: Machine,
     /// The text of `/etc/os-release`.
     pub os_release: &'a str,
-    pub has_systemd: bool,
-    pub has_colima: bool,
     pub user: &'a str,
 }
 
@@ -22,10 +20,10 @@ impl System<'_> {
     /// Package names as of Debian 13, Ubuntu 24.04, Fedora 42, Arch and Homebrew in 2026-11. Debian 12 has
     /// Compose v1 alone.
     pub fn steps(&self, kind: Kind) -> Option<Vec<Step>> {
-        match (kind, self.os) {
+        match (kind, self.machine.os) {
             (Kind::NotInstalled, "macos") => Some(install_with_homebrew()),
             (Kind::NotInstalled, "linux") => self.install(),
-            (Kind::NotRunning, "macos" | "linux") => Some(vec![self.start()]),
+            (Kind::NotRunning(start), "macos" | "linux") => Some(vec![self.start(start)?]),
             (Kind::NotPermitted, "linux") if !matches!(self.user, "root" | "") => {
                 let join = format!("usermod --append --groups docker {}", self.user);
                 Some(vec![elevated(&join)])
@@ -51,16 +49,15 @@ impl System<'_> {
             )],
             _ => return None,
         };
-        steps.push(self.start());
+        steps.extend(self.start(self.machine.start()));
         Some(steps)
     }
 
-    fn start(&self) -> Step {
-        match self.os {
-            "macos" if self.has_colima => own("colima start"),
-            "macos" => own("open -a Docker"),
-            _ if self.has_systemd => elevated("systemctl enable --now docker"),
-            _ => elevated("service docker start"),
+    fn start(&self, start: Start) -> Option<Step> {
+        match start {
+            Start::Service => Some(elevated(self.machine.service_command())),
+            Start::Command(command) => Some(own(command)),
+            Start::ByHand(_) | Start::Unknown => None,
         }
     }
 
@@ -122,10 +119,12 @@ mod tests {
     #[track_caller]
     fn check(os_release: &str, kind: Kind, expected: &[&str]) {
         let system = System {
-            os: "linux",
+            machine: Machine {
+                os: "linux",
+                has_systemd: true,
+                has_colima: false,
+            },
             os_release,
-            has_systemd: true,
-            has_colima: false,
             user: "me",
         };
         let steps = system.steps(kind).unwrap_or_default();
@@ -171,7 +170,8 @@ mod tests {
         let arch = "pacman --sync --needed --noconfirm docker docker-compose";
         check("ID=arch\n", not, &[arch, start]);
         check("ID=void\n", not, &[]);
-        check("ID=void\n", Kind::NotRunning, &[start]);
+        check("ID=void\n", Kind::NotRunning(Start::Service), &[start]);
+        check("ID=void\n", Kind::Misconfigured, &[]);
         check(
             "",
             Kind::NotPermitted,

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::packages::System;
 use crate::checkout::Checkout;
-use crate::docker::Docker;
 use crate::docker::versions::{Kind, Trouble};
-use crate::system::{files, process};
+use crate::docker::{self, Docker};
+use crate::system::files;
 use crate::terminal::{self, say};
 
 /// Whether the user has agreed already to whatever is offered.
@@ -123,10 +123,8 @@ fn system() -> System<'static> {
     });
     static USER: LazyLock<String> = LazyLock::new(|| std::env::var("USER").unwrap_or_default());
     System {
-        os: std::env::consts::OS,
+        machine: docker::machine(),
         os_release: &RELEASE,
-        has_systemd: Path::new("/run/systemd/system").is_dir(),
-        has_colima: process::is_on_path("colima"),
         user: &USER,
     }
 }

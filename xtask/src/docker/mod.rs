@@ -5,6 +5,7 @@
 pub mod api;
 mod credentials;
 pub mod download;
+pub mod endpoint;
 pub mod engine;
 pub mod environment;
 pub mod events;
@@ -14,9 +15,11 @@ pub mod invocation;
 mod reference;
 mod stats;
 pub mod tool;
+mod unreachable;
 pub mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::Context;
 use xshell::{Shell, cmd};
@@ -25,9 +28,11 @@ use crate::checkout::Checkout;
 use crate::env::settings::Settings;
 use crate::problem::Problem;
 use crate::system::process;
+use endpoint::{Endpoint, Machine};
 use engine::{Engine, Info};
 use inspect::{Container, Image};
 use invocation::{Invocation, Running, stderr_of};
+use unreachable::Asked;
 use versions::{ComposeV1, Trouble};
 
 /// The label by which Compose finds what it made.
@@ -124,10 +129,27 @@ impl Docker {
         let checked = versions::check(
             version.as_deref().map_err(stderr_of),
             compose.as_deref().map_err(stderr_of),
-            std::env::consts::OS,
             compose_v1,
+            || self.asked(),
         );
         checked.map_err(Trouble::into_error)
+    }
+
+    /// Which engine is asked, and what this machine is like.
+    fn asked(&self) -> Asked {
+        let context = |arguments: &[&str]| self.docker().arg("context").args(arguments).text();
+        let current = context(&["show"]).unwrap_or_default();
+        let address = context(&["inspect", "--format", "{{.Endpoints.docker.Host}}"]);
+        let variable = |name: &str| std::env::var(name).ok();
+        Asked {
+            endpoint: Endpoint::of(
+                variable("DOCKER_HOST"),
+                variable("DOCKER_CONTEXT"),
+                current.trim().to_owned(),
+                address.unwrap_or_default().trim().to_owned(),
+            ),
+            machine: machine(),
+        }
     }
 
     /// Every container of a project, by service; what `run` made is left out.
@@ -290,5 +312,14 @@ impl Docker {
         let output = self.docker().args(logs).output()?;
         let text = [output.stdout, output.stderr].concat();
         Ok(self.redact(&String::from_utf8_lossy(&text)))
+    }
+}
+
+/// What this machine is like.
+pub fn machine() -> Machine {
+    Machine {
+        os: std::env::consts::OS,
+        has_systemd: Path::new("/run/systemd/system").is_dir(),
+        has_colima: process::is_on_path("colima"),
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::endpoint::Start;
+use super::unreachable::{self, Asked};
 use crate::problem::Problem;
 
 /// `healthcheck.start_interval` needs it.
@@ -50,9 +52,12 @@ pub struct Trouble {
 pub enum Kind {
     /// There is no docker, or no Compose v2.
     NotInstalled,
-    NotRunning,
+    /// It is not running, and this starts it.
+    NotRunning(Start),
     NotPermitted,
     TooOld,
+    /// docker asks the wrong engine or in the wrong way, or one that cannot be started from here.
+    Misconfigured,
 }
 
 impl Trouble {
@@ -81,36 +86,84 @@ struct Versions {
 #[serde(rename_all = "PascalCase")]
 struct Server {
     version: String,
+    #[serde(default)]
+    components: Vec<Component>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Component {
+    name: String,
+}
+
+impl Server {
+    /// Podman answers as Docker does, and says its own name among the components (Podman 3.2 and later;
+    /// containers/podman issue 11227).
+    fn is_podman(&self) -> bool {
+        self.components.iter().any(|it| it.name.contains("Podman"))
+    }
 }
 
 /// Judges the output of `docker version --format '{{json .}}'` and `docker compose version --short`,
-/// each `Err` with what went to stderr. `os` is `std::env::consts::OS`.
+/// each `Err` with what went to stderr. `asked` is called where the engine will not do.
 ///
 /// # Errors
-/// The first thing that stops us, with its remedy for this operating system.
+/// The first thing that stops us, with its remedy for this machine.
 pub fn check(
     version: Result<&str, String>,
     compose: Result<&str, String>,
-    os: &str,
     compose_v1: ComposeV1,
+    asked: impl Fn() -> Asked,
 ) -> Result<(), Trouble> {
-    let version = version.map_err(|stderr| unreachable(&stderr, os))?;
+    let version = match version {
+        Ok(version) => version,
+        Err(stderr) => return Err(unreachable::explain(&stderr, &asked())),
+    };
     let server = serde_json::from_str::<Versions>(version)
         .ok()
         .and_then(|versions| versions.server);
     let Some(server) = server else {
-        return Err(unreachable("", os));
+        return Err(unreachable::explain("", &asked()));
     };
-    if let Some(found) = Version::parse(&server.version).filter(|found| *found < OLDEST_ENGINE) {
-        return Err(too_old("the Docker engine", found, OLDEST_ENGINE, os));
+    if server.is_podman() {
+        return Err(podman(&server, &asked()));
     }
-    let compose = compose.map_err(|stderr| no_compose(&stderr, os, compose_v1))?;
+    if let Some(found) = Version::parse(&server.version).filter(|found| *found < OLDEST_ENGINE) {
+        let engine = format!("the Docker engine{}", asked().endpoint);
+        return Err(too_old(&engine, found, OLDEST_ENGINE, asked().machine.os));
+    }
+    let compose = compose.map_err(|stderr| no_compose(&stderr, asked().machine.os, compose_v1))?;
     match Version::parse(compose) {
-        Some(found) if found < Version(2, 0, 0) => Err(no_compose("", os, ComposeV1::Installed)),
-        Some(found) if found < OLDEST_COMPOSE => {
-            Err(too_old("Docker Compose", found, OLDEST_COMPOSE, os))
+        Some(found) if found < Version(2, 0, 0) => {
+            Err(no_compose("", asked().machine.os, ComposeV1::Installed))
         }
+        Some(found) if found < OLDEST_COMPOSE => Err(too_old(
+            "Docker Compose",
+            found,
+            OLDEST_COMPOSE,
+            asked().machine.os,
+        )),
         _ => Ok(()),
+    }
+}
+
+fn podman(server: &Server, asked: &Asked) -> Trouble {
+    let hint = match asked.endpoint.way_back() {
+        Some(way) => format!("{way} for this machine's Docker engine"),
+        None => {
+            "install Docker as https://docs.docker.com/engine/install says; where Podman took its \
+                 socket, `sudo systemctl disable --now podman.socket` gives it back"
+                .to_owned()
+        }
+    };
+    Trouble {
+        kind: Kind::Misconfigured,
+        what: format!("the engine{} is Podman, not Docker", asked.endpoint),
+        said: format!(
+            "it is Podman {}, the stack needs Docker {OLDEST_ENGINE} or later",
+            server.version
+        ),
+        hint,
     }
 }
 
@@ -137,35 +190,6 @@ pub fn not_installed(os: &str) -> Trouble {
         kind: Kind::NotInstalled,
         what: "docker is not installed".to_owned(),
         said: "there is no `docker` on the PATH".to_owned(),
-        hint: hint.to_owned(),
-    }
-}
-
-/// The client is there, its engine is not. The words are those of Docker 26 to 28 (2026-11-22).
-fn unreachable(stderr: &str, os: &str) -> Trouble {
-    let said = match stderr.trim() {
-        "" => "no answer".to_owned(),
-        said => said.to_owned(),
-    };
-    if stderr.to_ascii_lowercase().contains("permission denied") {
-        let hint = "`sudo usermod --append --groups docker \"$USER\"`, then log out and in; members of \
-                    that group have the rights of root";
-        return Trouble {
-            kind: Kind::NotPermitted,
-            what: "you may not talk to the Docker engine".to_owned(),
-            said,
-            hint: hint.to_owned(),
-        };
-    }
-    let hint = match os {
-        "macos" => "start Docker Desktop, or `colima start`",
-        "windows" => "start Docker Desktop",
-        _ => "`cargo xtask doctor --fix` offers to start it",
-    };
-    Trouble {
-        kind: Kind::NotRunning,
-        what: "the Docker engine does not answer".to_owned(),
-        said,
         hint: hint.to_owned(),
     }
 }
@@ -212,6 +236,7 @@ fn upgrade(os: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::endpoint::{Endpoint, Machine};
     use super::*;
 
     const SERVER_26: &str =
@@ -226,11 +251,22 @@ mod tests {
         assert_eq!(Version::parse("dev"), None);
     }
 
+    fn asked() -> Asked {
+        let address = "unix:///var/run/docker.sock".to_owned();
+        Asked {
+            endpoint: Endpoint::of(None, None, "default".to_owned(), address),
+            machine: Machine {
+                os: "linux",
+                has_systemd: true,
+                has_colima: false,
+            },
+        }
+    }
+
     #[track_caller]
-    fn refuses(version: Result<&str, &str>, compose: Result<&str, &str>, words: &[&str]) {
-        let version = version.map_err(str::to_owned);
+    fn refuses(version: &str, compose: Result<&str, &str>, words: &[&str]) {
         let compose = compose.map_err(str::to_owned);
-        let trouble = check(version, compose, "linux", ComposeV1::Missing).unwrap_err();
+        let trouble = check(Ok(version), compose, ComposeV1::Missing, asked).unwrap_err();
         let text = format!("{}: {}\n{}", trouble.what, trouble.said, trouble.hint);
         for word in words {
             assert!(text.contains(word), "no {word:?} in {text:?}");
@@ -240,29 +276,29 @@ mod tests {
     #[test]
     fn each_engine_that_will_not_do_has_its_own_remedy() {
         let ok = Ok("2.26.1");
-        let down = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
-        refuses(Err(down), ok, &["does not answer", "doctor --fix"]);
-        let denied = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock";
-        refuses(Err(denied), ok, &["may not talk", "usermod"]);
         let no_server = r#"{"Client":{"Version":"28.2.2"},"Server":null}"#;
-        refuses(Ok(no_server), ok, &["does not answer"]);
+        refuses(
+            no_server,
+            ok,
+            &["does not answer", "systemctl enable --now"],
+        );
         let old = r#"{"Server":{"Version":"20.10.24+dfsg1"}}"#;
-        refuses(Ok(old), ok, &["20.10.24", "25.0.0"]);
-        refuses(Ok(SERVER_26), Ok("1.29.2"), &["Compose v1"]);
-        refuses(Ok(SERVER_26), Ok("2.17.3"), &["2.17.3", "2.20.0"]);
+        refuses(old, ok, &["20.10.24", "25.0.0"]);
+        let podman = r#"{"Server":{"Version":"4.9.4","Components":[{"Name":"Podman Engine","Version":"4.9.4"}]}}"#;
+        refuses(podman, ok, &["is Podman, not Docker", "Podman 4.9.4"]);
+        refuses(SERVER_26, Ok("1.29.2"), &["Compose v1"]);
+        refuses(SERVER_26, Ok("2.17.3"), &["2.17.3", "2.20.0"]);
         let none = Err("docker: 'compose' is not a docker command.");
-        refuses(Ok(SERVER_26), none, &["not installed"]);
+        refuses(SERVER_26, none, &["not installed"]);
     }
 
     #[test]
     fn compose_v1_is_named_where_it_is_all_there_is() {
         let none = Err("docker: unknown command: docker compose".to_owned());
-        let trouble = check(Ok(SERVER_26), none, "linux", ComposeV1::Installed).unwrap_err();
+        let trouble = check(Ok(SERVER_26), none, ComposeV1::Installed, asked).unwrap_err();
         assert!(trouble.what.contains("Compose v1"), "{trouble:?}");
         let newer = Ok("v2.26.1-desktop.1");
-        assert_eq!(
-            check(Ok(SERVER_26), newer, "linux", ComposeV1::Installed),
-            Ok(())
-        );
+        let fits = check(Ok(SERVER_26), newer, ComposeV1::Installed, asked);
+        assert_eq!(fits, Ok(()));
     }
 }

@@ -221,6 +221,38 @@ fn every_wrong_value_is_named_also_when_compose_refuses_one() {
     assert!(said.contains("hint: write it as 512M or 1G"), "{said}");
 }
 
+/// Starting this machine's engine would not make another one answer.
+#[test]
+fn an_engine_elsewhere_is_named_and_nothing_is_started_here() {
+    let checkout = Checkout::new();
+    checkout.xtask(&["setup"]).success();
+    fake(&checkout, "docker", NO_ENGINE);
+    for name in ["sudo", "systemctl", "service"] {
+        fake(&checkout, name, "exit 0");
+    }
+    for (variable, value, hint) in [
+        ("DOCKER_HOST", "tcp://192.0.2.1:2375", "`unset DOCKER_HOST`"),
+        ("DOCKER_HOST", "ssh://me@there", "`unset DOCKER_HOST`"),
+        (
+            "DOCKER_HOST",
+            "unix:///srv/tunnel.sock",
+            "`unset DOCKER_HOST`",
+        ),
+        ("DOCKER_CONTEXT", "there", "`unset DOCKER_CONTEXT`"),
+    ] {
+        let mut doctor = checkout.xtask_command(&["doctor", "--fix", "--yes"]);
+        let path = std::env::var("PATH").unwrap();
+        let path = format!("{}:{path}", checkout.root().join("fake").display());
+        let run = Run::of(doctor.env("PATH", path).env(variable, value)).code(1);
+        let is_named = run.stdout.contains(value) && run.stdout.contains(hint);
+        assert!(is_named, "{}", run.stdout);
+        let notes = fs::read_to_string(checkout.root().join("notes")).unwrap();
+        for name in ["sudo", "systemctl", "service"] {
+            assert!(!notes.contains(&format!("{name} ")), "{notes}");
+        }
+    }
+}
+
 /// Compose alone would read `compose.yaml`, and take the override by any of its names.
 #[test]
 #[ignore = "starts containers"]
