@@ -73,7 +73,7 @@ fn in_image(code: &Path, verb: &str) -> Run {
 fn a_version_without_scripts_is_migrated_and_works_and_a_long_retention_is_backed_up() {
     let checkout = Checkout::with_stack();
     let override_file = checkout.read("docker-compose.override.yml");
-    let mut without_scripts = override_file.clone();
+    let mut without_scripts = override_file;
     for service in ["glitchtip-migrate", "glitchtip-worker"] {
         let begin = format!("  {service}:\n");
         without_scripts =

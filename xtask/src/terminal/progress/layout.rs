@@ -232,7 +232,7 @@ pub fn render_speed(speed: Speed, certainty: Certainty) -> Vec<String> {
 pub fn render_part(amount: Amount) -> String {
     let (unit, name) = match amount.total {
         ..0xf_0000 => (1024.0, "KiB"),
-        ..0x4000_0000 => (1024.0 * 1024.0, "MiB"),
+        0xf_0000..0x4000_0000 => (1024.0 * 1024.0, "MiB"),
         _ => (1024.0 * 1024.0 * 1024.0, "GiB"),
     };
     let number = |bytes: u64| match bytes as f64 / unit {
