@@ -39,9 +39,12 @@ DATABASES = {
         "PASSWORD": urllib.parse.unquote(_database.password or ""),
         "HOST": _database.hostname,
         "PORT": _database.port,
-        "CONN_MAX_AGE": version.CONN_MAX_AGE,
         "CONN_HEALTH_CHECKS": read_bool("DATABASE_CONN_HEALTH_CHECKS", False),
-        "OPTIONS": {"connect_timeout": 5, **version.database_options()},
+        "OPTIONS": {
+            "connect_timeout": 5,
+            # Whoever asks while PostgreSQL is away waits for a connection.
+            "pool": {"min_size": 2, "max_size": int(read("DATABASE_POOL_MAX_SIZE") or version.POOL_SIZE), "timeout": 10},
+        },
     }
 }
 

@@ -14,7 +14,7 @@ BLOCKS_ONE_KEY = False
 DENIED = {"envelope": 403, "store": 401}
 # uWSGI sends two spaces before the cookie.
 COOKIE_PREFIX = " "
-CONN_MAX_AGE = 60
+POOL_SIZE = 10
 RETENTION_DAYS = int(read("GLITCHTIP_MAX_EVENT_LIFE_DAYS") or 90)
 
 scheduled = shared_task(ignore_result=True)
@@ -50,10 +50,6 @@ def settings(redis_url):
         "CELERY_REDIS_RETRY_ON_TIMEOUT": True,
         "CELERY_BEAT_SCHEDULE": schedule,
     }
-
-
-def database_options():
-    return {}
 
 
 APPS = []

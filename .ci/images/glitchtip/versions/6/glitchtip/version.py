@@ -12,8 +12,7 @@ HASH_PARTITIONS = 4
 BLOCKS_ONE_KEY = True
 DENIED = {"envelope": 401, "store": 401}
 COOKIE_PREFIX = ""
-# The pool keeps them.
-CONN_MAX_AGE = 0
+POOL_SIZE = 20
 RETENTION_DAYS = int(read("GLITCHTIP_RETENTION_DAYS") or 90)
 
 scheduled = task
@@ -46,10 +45,6 @@ def settings(redis_url):
         "VTASKS_QUEUES": {"default": {}, "ingest": {"batch": {"count": 100, "timeout": 2.0}}},
         "VTASKS_SCHEDULE": schedule,
     }
-
-
-def database_options():
-    return {"pool": {"min_size": 0, "max_size": int(read("DATABASE_POOL_MAX_SIZE") or 20), "timeout": 10}}
 
 
 APPS = ["django_vtasks"]
