@@ -108,7 +108,7 @@ fn print_services(
                 say_explanation(&explanation);
                 explained.push(explanation);
             }
-            None => say_facts(docker, container, &facts),
+            None => say_facts(&facts),
         }
         say!("  more: `cargo xtask logs --no-follow {service}`");
     }
@@ -135,15 +135,13 @@ fn say_explanation(explanation: &Problem) {
     }
 }
 
-fn say_facts(docker: &Docker, container: &Container, facts: &Facts) {
+fn say_facts(facts: &Facts) {
     if !facts.engine.trim().is_empty() {
         say!("  the engine says: {}", facts.engine.trim());
     }
-    if let Some(output) = container.failed_health_output() {
-        say!(
-            "  last health check: {}",
-            docker.redact(output).replace('\n', "\n    ")
-        );
+    if !facts.health.is_empty() {
+        let output = facts.health.replace('\n', "\n    ");
+        say!("  last health check: {output}");
     }
     let lines: Vec<&str> = facts.log.lines().collect();
     let last = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
@@ -176,7 +174,6 @@ fn facts(
         }
         _ => String::new(),
     };
-    let log = docker.logs(&container.id, READ_LINES, since)?;
     let health = container
         .failed_health_output()
         .map(|output| docker.redact(output))
@@ -185,7 +182,8 @@ fn facts(
     Ok(Facts {
         service: service.to_owned(),
         engine,
-        log: format!("{log}\n{health}"),
+        log: docker.logs(&container.id, READ_LINES, since)?,
+        health,
         database_log,
         names,
     })

@@ -65,6 +65,8 @@ pub struct Facts {
     pub service: String,
     pub engine: String,
     pub log: String,
+    /// What the last health check printed, if it failed.
+    pub health: String,
     pub database_log: String,
     /// What the rules may name: `limit`, `limit_variable`, `image`, `image_variable`, `port_variable`, …
     pub names: Vec<(&'static str, String)>,
@@ -81,9 +83,10 @@ pub static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
 /// The first rule that knows the failure.
 pub fn explain(facts: &Facts) -> Option<Problem> {
     let database = own_lines(&facts.database_log, &facts.service);
+    let service = format!("{}\n{}", facts.log, facts.health);
     let said = |speaker: Speaker| match speaker {
         Engine => facts.engine.as_str(),
-        Service => &facts.log,
+        Service => &service,
         Database => &database,
     };
     RULES.iter().find_map(|rule| {

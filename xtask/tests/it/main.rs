@@ -28,6 +28,7 @@ mod journal;
 mod outputs;
 #[cfg(unix)]
 mod pretend;
+mod remedies;
 mod scripts;
 mod setup;
 mod shared;
