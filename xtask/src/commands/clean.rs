@@ -13,6 +13,7 @@ use crate::checks::names;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::docker::Docker;
+use crate::docker::invocation::stderr_of;
 use crate::operations::journal;
 use crate::operations::open::{Resume, open};
 use crate::problem::Problem;
@@ -76,29 +77,38 @@ fn save(session: &Session, stack: &Stack) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Deletes what carries the project's label, whether the configuration still names it or not.
 fn delete(session: &Session, config: &Config) -> anyhow::Result<()> {
-    let down = session
-        .docker
-        .compose()
-        .args(["down", "--volumes", "--remove-orphans"]);
-    down.holding(&session.lock).text()?;
+    let down = ["down", "--volumes", "--remove-orphans"];
+    let down = session.docker.compose().args(down).holding(&session.lock);
+    // It stops everything in order, and fails at what something else uses.
+    let failure = down.text().err();
+    Found::look(&session.docker, config)?.remove(session)?;
+
     let left = Found::look(&session.docker, config)?;
-    if !left.is_empty() {
-        let what = format!(
-            "not deleted, because something uses it: {}",
-            left.names().join(", ")
-        );
-        bail!(Problem::new(what).hint("`docker ps --all` shows what uses it"));
+    if left.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let what = format!(
+        "not deleted, because something else uses it: {}",
+        left.names().join(", ")
+    );
+    let problem = Problem::new(what).hint("`docker ps --all` shows what uses it");
+    match failure {
+        Some(failure) => bail!(problem.evidence(stderr_of(&failure))),
+        None => bail!(problem),
+    }
 }
 
 /// What a project has on the engine: only what carries its label is ours.
 struct Found {
+    /// Those of `docker compose run` and of earlier configurations too.
     containers: Vec<String>,
     networks: Vec<String>,
     /// Each with its size as the engine states it.
     volumes: BTreeMap<String, String>,
+    /// Volumes without a name, which go with their containers.
+    unnamed: usize,
     /// Volumes that had their place in an earlier configuration.
     kept: Vec<String>,
 }
@@ -106,33 +116,46 @@ struct Found {
 impl Found {
     fn look(docker: &Docker, config: &Config) -> anyhow::Result<Found> {
         let project = &config.name;
-        let containers = docker.start_names(&["ps", "--all"], "{{.Names}}", project)?;
+        let containers = docker.start_names(&["ps", "--all"], "{{.ID}} {{.Names}}", project)?;
         let networks = docker.start_names(&["network", "ls"], "{{.Name}}", project)?;
         let volumes = docker.start_names(&["volume", "ls"], "{{.Name}}", project)?;
-        let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
         let is_named = |volume: &String| config.volumes.values().any(|known| known.name == *volume);
         let (volumes, kept): (Vec<_>, Vec<_>) =
-            lines(volumes.finish()?).into_iter().partition(is_named);
-        let sizes = if volumes.is_empty() {
-            BTreeMap::new()
-        } else {
-            docker.volume_sizes()?
-        };
-        let size = |name: &String| {
-            sizes
-                .get(name)
-                .cloned()
-                .unwrap_or("size unknown".to_owned())
-        };
+            lines(&volumes.finish()?).into_iter().partition(is_named);
+
+        let containers = containers.finish()?;
+        let containers: Vec<(&str, &str)> = containers
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .collect();
+        let looked_at = docker.inspect(containers.iter().map(|(id, _)| *id))?;
+        let mounts = looked_at.iter().flat_map(|container| &container.mounts);
         Ok(Found {
-            containers: lines(containers.finish()?),
-            networks: lines(networks.finish()?),
-            volumes: volumes
-                .into_iter()
-                .map(|name| (name.clone(), size(&name)))
+            containers: containers
+                .iter()
+                .map(|(_, name)| (*name).to_owned())
                 .collect(),
+            networks: lines(&networks.finish()?),
+            volumes: with_sizes(docker, volumes)?,
+            unnamed: mounts.filter(|mount| mount.is_unnamed()).count(),
             kept,
         })
+    }
+
+    /// Removes all of it that can be removed; what is left is seen by looking again.
+    fn remove(&self, session: &Session) -> anyhow::Result<()> {
+        let volumes: Vec<String> = self.volumes.keys().cloned().collect();
+        for (command, names) in [
+            (&["rm", "--force", "--volumes"][..], &self.containers),
+            (&["network", "rm"], &self.networks),
+            (&["volume", "rm"], &volumes),
+        ] {
+            if !names.is_empty() {
+                let remove = session.docker.docker().args(command).args(names);
+                remove.holding(&session.lock).output()?;
+            }
+        }
+        Ok(())
     }
 
     fn is_empty(&self) -> bool {
@@ -160,6 +183,9 @@ impl Found {
         for (volume, size) in &self.volumes {
             say!("  volume     {volume}  {size}");
         }
+        if self.unnamed > 0 {
+            say!("  and {} unnamed volumes of these containers", self.unnamed);
+        }
         for volume in &self.kept {
             say!("not the volume {volume}: the configuration does not name it");
             say!("  hint: `docker volume rm {volume}` deletes it");
@@ -169,4 +195,21 @@ impl Found {
             checkout.display(&checkout.env_file())
         );
     }
+}
+
+fn with_sizes(docker: &Docker, volumes: Vec<String>) -> anyhow::Result<BTreeMap<String, String>> {
+    if volumes.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sizes = docker.volume_sizes()?;
+    let sized = |name: String| {
+        let size = sizes.get(&name).map_or("size unknown", String::as_str);
+        let size = size.to_owned();
+        (name, size)
+    };
+    Ok(volumes.into_iter().map(sized).collect())
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
 }

@@ -31,6 +31,13 @@ pub struct Mounted {
     pub destination: String,
 }
 
+impl Mounted {
+    /// Whether it is a volume that the engine made without a name: its name is 64 hexadecimal digits.
+    pub fn is_unnamed(&self) -> bool {
+        self.name.len() == 64 && self.name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct State {

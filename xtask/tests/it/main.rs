@@ -9,6 +9,7 @@ mod artifacts;
 #[cfg(unix)]
 mod backup;
 mod checkout;
+mod clean;
 mod cli;
 #[cfg(unix)]
 mod doctor;
