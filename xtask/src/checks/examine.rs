@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use super::{
     Scene, check_before_start, compose, data, engine, env_file, hosts, images, passwords,
-    resources, values,
+    resources, services, values,
 };
 use crate::checkout::Checkout;
 use crate::docker::Docker;
@@ -70,6 +70,7 @@ fn check_stack(checkout: &Checkout, docker: &Docker, info: &Info) -> anyhow::Res
     let probe = data::probe(&scene);
     findings.extend(resources::check(info, &config, probe.as_ref()));
     findings.extend(probe.and_then(|probe| data::check(&scene, &probe)));
+    findings.extend(services::check(&scene)?);
     findings.extend(passwords::check(&scene)?);
     Ok(findings)
 }

@@ -17,6 +17,7 @@ pub mod ports;
 pub mod preflight;
 pub mod repairs;
 pub mod resources;
+pub mod services;
 pub mod values;
 
 use crate::checkout::Checkout;

@@ -4,7 +4,7 @@ use super::Scene;
 use super::finding::Finding;
 use crate::checkout::Checkout;
 use crate::docker::Docker;
-use crate::docker::invocation::Running;
+use crate::docker::invocation::{Running, stderr_of};
 use crate::env::settings::{Secret, Setting, Settings};
 use crate::problem::Problem;
 
@@ -19,36 +19,109 @@ struct Login {
 ///
 /// # Errors
 /// When the engine does not answer.
-pub fn check(scene: &Scene) -> anyhow::Result<Option<Finding>> {
+pub fn check(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     let containers = scene.docker.containers(&scene.config.name)?;
     let postgres = containers.get("postgres");
     let Some(postgres) = postgres.filter(|it| it.state.status == "running") else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let logins = match logins(scene.checkout) {
         Ok(logins) => logins,
-        Err(error) => return Ok(Some(Finding::warning("passwords", Problem::of(&error)))),
+        Err(error) => return Ok(vec![Finding::warning(CHECK, Problem::of(&error))]),
     };
     let running = logins
         .iter()
         .map(|login| login.start(scene.docker, &postgres.id));
     let running: Vec<Running> = running.collect::<anyhow::Result<_>>()?;
-    let refused: Vec<&str> = logins
-        .iter()
-        .zip(running)
-        .filter_map(|(login, running)| running.finish().is_err().then_some(login.role.as_str()))
-        .collect();
-    if refused.is_empty() {
-        let what = "PostgreSQL accepts all three passwords in .env";
-        return Ok(Some(Finding::good("passwords", what)));
+    let refusal = |running: Running| {
+        running
+            .finish()
+            .err()
+            .map(|it| Refusal::of(&stderr_of(&it)))
+    };
+    let refusals: Vec<Option<Refusal>> = running.into_iter().map(refusal).collect();
+    Ok(judge(&logins, &refusals))
+}
+
+const CHECK: &str = "passwords";
+
+/// Why a login failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Refusal {
+    Password,
+    NoDatabase,
+    /// PostgreSQL is not up, or not yet.
+    NotReady,
+    /// What was said; the password was not even tried.
+    Untried(String),
+}
+
+impl Refusal {
+    /// The words are psql's and PostgreSQL's (15.18, tried 2026-11-25) and docker's (26.1.5).
+    fn of(stderr: &str) -> Refusal {
+        let says = |words: &[&str]| words.iter().any(|it| stderr.contains(it));
+        if says(&["password authentication failed for user"]) {
+            return Refusal::Password;
+        }
+        if says(&["FATAL:  database \""]) {
+            return Refusal::NoDatabase;
+        }
+        let starting = [
+            "the database system is",
+            "Connection refused",
+            "server closed the connection unexpectedly",
+            "is not running",
+            "is restarting, wait until the container is running",
+            "No such container",
+        ];
+        if says(&starting) {
+            return Refusal::NotReady;
+        }
+        let mut lines = stderr.lines().map(str::trim).filter(|it| !it.is_empty());
+        Refusal::Untried(lines.next_back().unwrap_or("nothing").to_owned())
     }
-    let what = format!(
-        "PostgreSQL refuses the password in .env of {}",
-        refused.join(", ")
-    );
-    let problem =
-        Problem::new(what).hint("`cargo xtask restart` sets the passwords to those in .env");
-    Ok(Some(Finding::warning("passwords", problem)))
+}
+
+/// One finding for each reason.
+fn judge(logins: &[Login], refusals: &[Option<Refusal>]) -> Vec<Finding> {
+    let those = |wanted: &Refusal, name: fn(&Login) -> &str| -> String {
+        let pairs = logins.iter().zip(refusals);
+        let pairs = pairs.filter(|(_, refusal)| refusal.as_ref() == Some(wanted));
+        pairs
+            .map(|(login, _)| name(login))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut findings = Vec::new();
+    let mut reasons: Vec<&Refusal> = refusals.iter().flatten().collect();
+    reasons.dedup();
+    for reason in reasons {
+        let roles = those(reason, |login| &login.role);
+        let problem = match reason {
+            Refusal::Password => {
+                let what = format!("PostgreSQL refuses the password in .env of {roles}");
+                Problem::new(what).hint("`cargo xtask restart` sets the passwords to those in .env")
+            }
+            Refusal::NoDatabase => {
+                let names = those(reason, |login| &login.database);
+                let what = format!("PostgreSQL has no database {names}, which .env names");
+                Problem::new(what)
+                    .hint("`cargo xtask restart` creates it; data under another name stays there")
+            }
+            Refusal::NotReady => Problem::new("not tried: PostgreSQL is not up, or not yet")
+                .hint("`cargo xtask status` shows how far it is"),
+            Refusal::Untried(said) => {
+                let what = format!("the passwords of {roles} could not be tried: {said}");
+                Problem::new(what).hint("if `docker` is a wrapper, it must pass PGPASSWORD on")
+            }
+        };
+        findings.push(Finding::warning(CHECK, problem));
+    }
+    if findings.is_empty() {
+        let what = "PostgreSQL accepts all three passwords in .env";
+        findings.push(Finding::good(CHECK, what));
+    }
+    findings
 }
 
 fn logins(checkout: &Checkout) -> anyhow::Result<[Login; 3]> {
@@ -86,5 +159,71 @@ impl Login {
         let names = ["--username", &self.role, "--dbname", &self.database];
         let psql = docker.docker().args(exec).args(options).args(names);
         psql.env("PGPASSWORD", &self.password).start()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Level;
+    use super::*;
+
+    const TCP: &str =
+        "psql: error: connection to server at \"postgres\" (172.18.0.2), port 5432 failed: ";
+
+    #[track_caller]
+    fn check(said: &str, expected: &Refusal) {
+        for said in [said.to_owned(), format!("{TCP}{said}\n")] {
+            assert_eq!(Refusal::of(&said), *expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_failed_login_has_its_reason() {
+        let wrong = "FATAL:  password authentication failed for user \"umami\"";
+        check(wrong, &Refusal::Password);
+        check(
+            "FATAL:  database \"umami_db\" does not exist",
+            &Refusal::NoDatabase,
+        );
+        for starting in [
+            "FATAL:  the database system is starting up",
+            "FATAL:  the database system is shutting down",
+            "FATAL:  the database system is not yet accepting connections",
+            "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?",
+            "server closed the connection unexpectedly",
+            "Error response from daemon: container 0123 is not running",
+            "Error response from daemon: Container 0123 is restarting, wait until the container is running",
+        ] {
+            check(starting, &Refusal::NotReady);
+        }
+    }
+
+    #[test]
+    fn a_password_that_was_never_tried_is_not_called_wrong() {
+        let said = "fe_sendauth: no password supplied";
+        let full = format!("{TCP}{said}");
+        assert_eq!(Refusal::of(&format!("{full}\n")), Refusal::Untried(full));
+        let said = "sh: docker-real: not found";
+        assert_eq!(Refusal::of(said), Refusal::Untried(said.to_owned()));
+    }
+
+    #[test]
+    fn each_reason_is_one_finding() {
+        let login = |role: &str| Login {
+            role: role.to_owned(),
+            database: format!("{role}_db"),
+            password: String::new(),
+        };
+        let logins = [login("admin"), login("umami"), login("glitchtip")];
+        let all_good = judge(&logins, &[None, None, None]);
+        assert_eq!(all_good[0].level, Level::Good);
+        let refusals = [None, Some(Refusal::Password), Some(Refusal::NoDatabase)];
+        let findings = judge(&logins, &refusals);
+        let said: Vec<&str> = findings.iter().map(|it| it.problem.what.as_str()).collect();
+        let password = "PostgreSQL refuses the password in .env of umami";
+        let database = "PostgreSQL has no database glitchtip_db, which .env names";
+        assert_eq!(said, [password, database]);
+        let waiting = judge(&logins, &vec![Some(Refusal::NotReady); 3]);
+        assert_eq!(waiting.len(), 1);
     }
 }
