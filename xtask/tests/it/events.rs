@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::checkout::{Checkout, Run};
+use crate::http::agent;
 
 const VERIFICATION_SITE: &str = "ca5cade0-7e57-4e57-8e57-ca5cade07e57";
 
@@ -304,19 +305,13 @@ fn post(checkout: &Checkout, path: &str, authorization: &str, body: &Value) -> (
 
 /// `None` when nobody answers.
 fn try_post(checkout: &Checkout, path: &str, auth: &str, body: &Value) -> Option<(u16, Value)> {
-    let answer = minreq::post(format!("http://127.0.0.1:{}{path}", checkout.umami_port))
-        .with_header("Content-Type", "application/json")
-        .with_header("Authorization", auth)
-        .with_body(body.to_string())
-        .with_timeout(5)
-        .send()
+    let mut answer = agent(5)
+        .post(format!("http://127.0.0.1:{}{path}", checkout.umami_port))
+        .header("Content-Type", "application/json")
+        .header("Authorization", auth)
+        .send(body.to_string())
         .ok()?;
-    // Docker's proxy closes the connection while nobody listens behind it.
-    let is_answer = !answer.headers.is_empty();
-    is_answer.then(|| {
-        (
-            answer.status_code,
-            serde_json::from_slice(answer.as_bytes()).unwrap_or_default(),
-        )
-    })
+    let body = answer.body_mut().read_to_string().ok()?;
+    let body = serde_json::from_str(&body).unwrap_or_default();
+    Some((answer.status().as_u16(), body))
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::checkout::{Checkout, GlitchTip, Run, repository};
 use crate::faults::{inspect, main_process, signal_process, until, until_within};
+use crate::http::agent;
 
 #[test]
 #[ignore = "starts containers"]
@@ -119,7 +120,7 @@ fn most_connections(checkout: &Checkout) -> u32 {
         for _ in 0..40 {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
-                    let _ = minreq::get(&url).with_timeout(15).send();
+                    let _ = agent(15).get(&url).call();
                 }
             });
         }

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::checkout::{Checkout, GlitchTip, Run};
 use crate::faults::{inspect, kill_main_process, main_process, signal_process, until};
+use crate::http::agent;
 
 const APPLICATIONS_AND_DATABASE: [&str; 4] =
     ["umami", "glitchtip-web", "postgres", "glitchtip-worker"];
@@ -187,9 +188,12 @@ impl Stack {
         let payload = json!({"website": self.website, "hostname": "localhost", "url": format!("/healing/{id}"),
             "title": "Healing", "language": "en", "screen": "1x1"});
         let url = format!("http://127.0.0.1:{}/api/send", self.checkout.umami_port);
-        let request = minreq::post(url).with_header("User-Agent", BROWSER);
-        let request = request.with_header("Content-Type", "application/json");
-        is_accepted(request.with_body(json!({"type": "event", "payload": payload}).to_string()))
+        let request = agent(15).post(url).header("User-Agent", BROWSER);
+        let request = request.header("Content-Type", "application/json");
+        is_accepted(
+            request,
+            &json!({"type": "event", "payload": payload}).to_string(),
+        )
     }
 
     fn send_error(&self, id: &str) -> bool {
@@ -199,7 +203,7 @@ impl Stack {
             "http://127.0.0.1:{}{}",
             self.checkout.glitchtip_port, self.envelope_path
         );
-        is_accepted(minreq::post(url).with_body(body))
+        is_accepted(agent(15).post(url), &body)
     }
 
     /// What GlitchTip itself loses, whoever runs it, since it is in no store.
@@ -334,11 +338,10 @@ fn send_steadily(send: impl Fn(&str) -> bool + Sync) -> Answers {
     })
 }
 
-fn is_accepted(request: minreq::Request) -> bool {
+fn is_accepted(request: ureq::RequestBuilder<ureq::typestate::WithBody>, body: &str) -> bool {
     request
-        .with_timeout(15)
-        .send()
-        .is_ok_and(|answer| answer.status_code == 200)
+        .send(body)
+        .is_ok_and(|answer| answer.status() == 200)
 }
 
 fn missing<'a>(accepted: &'a [String], stored: &HashSet<String>) -> Vec<&'a String> {

@@ -23,6 +23,7 @@ mod glitchtip;
 mod healing;
 #[cfg(unix)]
 mod hosts;
+mod http;
 #[cfg(unix)]
 mod journal;
 #[cfg(unix)]
