@@ -12,7 +12,9 @@ use crate::cli::{self, Format};
 use crate::commands::Outcome;
 use crate::docker::Docker;
 use crate::env::settings::Settings;
+use crate::problem::Problem;
 use crate::stack;
+use crate::stack::published::Endpoint;
 use crate::system::resolver;
 use crate::terminal::{self, say};
 
@@ -20,13 +22,14 @@ use crate::terminal::{self, say};
 const PATIENCE: Duration = Duration::from_millis(300);
 
 pub fn run(checkout: &Checkout, options: &cli::Connect) -> anyhow::Result<Outcome> {
-    let config = stack::read_config(&Docker::new(checkout)?)?;
+    let docker = Docker::new(checkout)?;
+    let config = stack::read_config(&docker)?;
+    let containers = docker.containers(&config.name)?;
+    let url = |service| Ok::<_, Problem>(Endpoint::of(&config, &containers, service)?.url());
     let settings = Settings::read(checkout)?;
-    let umami = Umami {
-        url: config.endpoint("umami")?,
-    };
+    let umami = Umami { url: url("umami")? };
     let glitchtip = GlitchTip {
-        url: config.endpoint("glitchtip-web")?,
+        url: url("glitchtip-web")?,
         token: settings.glitchtip.api_token.get()?.expose().to_owned(),
     };
     let answers = umami

@@ -9,6 +9,7 @@ use crate::cli;
 use crate::commands::Outcome;
 use crate::operations::open::{Resume, open};
 use crate::operations::start;
+use crate::stack::published;
 use crate::terminal;
 
 pub fn run(checkout: &Checkout, options: &cli::Restart) -> anyhow::Result<Outcome> {
@@ -25,6 +26,8 @@ pub fn run(checkout: &Checkout, options: &cli::Restart) -> anyhow::Result<Outcom
     let arguments = [&["--force-recreate"], named.as_slice()].concat();
     start::services(&session, &stack, &arguments, &awaited)?;
 
-    terminal::print(&stack.desired.render_endpoints())?;
+    let containers = session.docker.containers(&stack.desired.name)?;
+    let endpoints = published::endpoints(&stack.desired, &containers);
+    terminal::print(&published::render(&endpoints))?;
     Ok(Outcome::Done)
 }

@@ -12,6 +12,7 @@ use crate::docker::inspect::Container;
 use crate::operations::open;
 use crate::stack::Stack;
 use crate::stack::desired::{Config, Role};
+use crate::stack::published;
 use crate::stack::readiness::{self, Progress, Reason};
 use crate::system::clock;
 use crate::terminal;
@@ -87,7 +88,10 @@ fn report(
     memory: &BTreeMap<String, u64>,
     now: u64,
 ) -> Report {
-    let urls: BTreeMap<&str, String> = config.endpoints().into_iter().collect();
+    let urls: BTreeMap<String, String> = published::endpoints(config, containers)
+        .into_iter()
+        .map(|endpoint| (endpoint.service.clone(), endpoint.shown_url()))
+        .collect();
     let mut names = config.in_start_order();
     names.sort_by_key(|name| config.role(name) == Role::OneShot);
     let row = |name: &str| {
@@ -212,7 +216,7 @@ services:
   app:
     image: app:3
     depends_on: {migrate: {condition: service_completed_successfully}}
-    ports: [{published: '3001', host_ip: 127.0.0.1}]
+    ports: [{target: 3000, published: '3001', host_ip: 127.0.0.1}]
   idle: {image: app:3, depends_on: {app: {condition: service_healthy}}}
   migrate: {image: app:3, depends_on: {postgres: {condition: service_healthy}}}
   postgres: {image: postgres:15}
@@ -223,7 +227,8 @@ services:
             r#"{{"Id":"{service}-id","Name":"/{service}","Image":"sha256:1","RestartCount":0,
                 "State":{{{state},"StartedAt":"2026-11-22T17:08:11Z"}},
                 "Config":{{"Image":"app:3","Labels":{{"com.docker.compose.service":"{service}"}}}},
-                "HostConfig":{{"Memory":1073741824}}}}"#
+                "HostConfig":{{"Memory":1073741824}},"NetworkSettings":{{"Ports":{{"3000/tcp":
+                [{{"HostIp":"0.0.0.0","HostPort":"3001"}},{{"HostIp":"::","HostPort":"3001"}}]}}}}}}"#
         )
     }
 

@@ -11,7 +11,7 @@ use crate::operations::open::{Resume, open};
 use crate::operations::start;
 use crate::session::Session;
 use crate::stack::desired::Config;
-use crate::stack::images;
+use crate::stack::{images, published};
 use crate::terminal::{self, say};
 use crate::{cli, diagnosis};
 
@@ -26,7 +26,7 @@ pub fn run(checkout: &Checkout, options: &cli::Up) -> anyhow::Result<Outcome> {
     if !options.pull && stack.is_current(&session.docker)? {
         let count = stack.desired.services.len();
         say!("already up to date: {count} services are healthy");
-        return welcome(checkout, &stack.desired);
+        return welcome(&session, &stack.desired);
     }
 
     preflight::check(checkout, &session.docker, &stack.desired)?;
@@ -37,11 +37,16 @@ pub fn run(checkout: &Checkout, options: &cli::Up) -> anyhow::Result<Outcome> {
     let all: BTreeSet<String> = stack.desired.services.keys().cloned().collect();
     start::services(&session, &stack, &[], &all)?;
 
-    welcome(checkout, &stack.desired)
+    welcome(&session, &stack.desired)
 }
 
-fn welcome(checkout: &Checkout, config: &Config) -> anyhow::Result<Outcome> {
-    terminal::print(&config.render_endpoints())?;
+fn welcome(session: &Session, config: &Config) -> anyhow::Result<Outcome> {
+    let checkout = session.checkout;
+    let containers = session.docker.containers(&config.name)?;
+    terminal::print(&published::render(&published::endpoints(
+        config,
+        &containers,
+    )))?;
     mention(checkout);
     let env_file = checkout.display(&checkout.env_file());
     say!(

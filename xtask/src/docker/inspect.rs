@@ -1,6 +1,7 @@
 //! What the engine says of containers: `docker inspect` and `docker stats` as text, types out.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -19,6 +20,26 @@ pub struct Container {
     pub host_config: HostConfig,
     #[serde(default)]
     pub mounts: Vec<Mounted>,
+    #[serde(default)]
+    network_settings: NetworkSettings,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkSettings {
+    /// By the port in the container, as `3000/tcp`; `null` for one that is not published.
+    #[serde(default)]
+    ports: Option<BTreeMap<String, Option<Vec<PortBinding>>>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PortBinding {
+    /// Empty for every address.
+    #[serde(default)]
+    host_ip: String,
+    #[serde(default)]
+    host_port: String,
 }
 
 /// What a container has in its file system from elsewhere.
@@ -106,6 +127,24 @@ impl Container {
 
     pub fn config_hash(&self) -> &str {
         self.label("config-hash")
+    }
+
+    /// The addresses of the engine's machine at which a TCP port of the container is published now; an
+    /// unspecified one stands for every address of its family. A container that does not run has none.
+    pub fn published(&self, port: u16) -> Vec<SocketAddr> {
+        let ports = self.network_settings.ports.as_ref();
+        let bindings = ports.and_then(|ports| ports.get(&format!("{port}/tcp")));
+        let address = |binding: &PortBinding| {
+            let host_ip = binding.host_ip.trim_matches(['[', ']']);
+            let host_ip: IpAddr = if host_ip.is_empty() {
+                Ipv4Addr::UNSPECIFIED.into()
+            } else {
+                host_ip.parse().ok()?
+            };
+            Some(SocketAddr::new(host_ip, binding.host_port.parse().ok()?))
+        };
+        let bindings = bindings.into_iter().flatten().flatten();
+        bindings.filter_map(address).collect()
     }
 
     /// The version of what is inside, where the image's label says it.
@@ -233,6 +272,42 @@ mod tests {
             assert!(image.is_called(name), "{name}");
         }
         assert!(!image.is_called("redis:7") && !image.is_called("my/redis"));
+    }
+
+    #[test]
+    fn published_addresses_are_those_of_the_engine() {
+        #[track_caller]
+        fn check(ports: &str, expected: &[&str]) {
+            let json = format!(
+                r#"[{{"Id":"1","Name":"/umami","Image":"sha256:1","State":{{"Status":"running"}},
+                "Config":{{"Image":"umami"}},"HostConfig":{{}},"NetworkSettings":{{"Ports":{ports}}}}}]"#
+            );
+            let published = parse_inspect(&json).unwrap()[0].published(3000);
+            let expected: Vec<SocketAddr> = expected.iter().map(|it| it.parse().unwrap()).collect();
+            assert_eq!(published, expected);
+        }
+        let binding = |ip: &str, port: u16| format!(r#"{{"HostIp":"{ip}","HostPort":"{port}"}}"#);
+        let one = |ip, port| format!(r#"{{"3000/tcp":[{}]}}"#, binding(ip, port));
+        check(&one("127.0.0.1", 3001), &["127.0.0.1:3001"]);
+        check(&one("::1", 49153), &["[::1]:49153"]);
+        check(&one("[::1]", 3001), &["[::1]:3001"]);
+        check(&one("", 3001), &["0.0.0.0:3001"]);
+        let several = [
+            binding("0.0.0.0", 3001),
+            binding("::", 3001),
+            binding("192.0.2.7", 80),
+        ];
+        check(
+            &format!(
+                r#"{{"9229/tcp":[{}],"3000/tcp":[{}]}}"#,
+                several[2],
+                several.join(",")
+            ),
+            &["0.0.0.0:3001", "[::]:3001", "192.0.2.7:80"],
+        );
+        check(r#"{"3000/tcp":null}"#, &[]);
+        check("{}", &[]);
+        check("null", &[]);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::docker::inspect::Container;
-use crate::terminal::text::render_table;
 
 #[derive(Debug, Deserialize)]
 pub struct Config {
@@ -65,6 +64,9 @@ pub struct Names {
 
 #[derive(Debug, Deserialize)]
 pub struct Port {
+    /// The port in the container.
+    #[serde(default)]
+    pub target: u16,
     #[serde(default)]
     pub host_ip: String,
     #[serde(default)]
@@ -157,41 +159,6 @@ impl Config {
                 .get(service)
                 .is_some_and(|dependency| dependency.condition == "service_completed_successfully")
         })
-    }
-
-    /// The URL at which a service answers on this machine.
-    ///
-    /// # Errors
-    /// When the configuration publishes no port of it.
-    pub fn endpoint(&self, service: &str) -> anyhow::Result<String> {
-        let endpoint = self
-            .endpoints()
-            .into_iter()
-            .find(|(name, _)| *name == service);
-        Ok(endpoint
-            .with_context(|| format!("the compose file publishes no port of {service}"))?
-            .1)
-    }
-
-    /// The URLs of [`Config::endpoints`] as a table.
-    pub fn render_endpoints(&self) -> String {
-        let row = |(service, url): (&str, String)| vec![service.to_owned(), url];
-        render_table(&self.endpoints().into_iter().map(row).collect::<Vec<_>>())
-    }
-
-    /// Each service with a published port, and the URL at which it answers on this machine.
-    pub fn endpoints(&self) -> Vec<(&str, String)> {
-        let url = |port: &Port| {
-            let host = match port.host_ip.as_str() {
-                "" | "0.0.0.0" | "127.0.0.1" | "::" | "::1" => "localhost",
-                address => address,
-            };
-            format!("http://{host}:{}", port.published)
-        };
-        self.services
-            .iter()
-            .filter_map(|(name, service)| Some((name.as_str(), url(service.ports.first()?))))
-            .collect()
     }
 }
 

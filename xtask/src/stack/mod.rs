@@ -9,6 +9,7 @@ pub mod holder;
 pub mod images;
 pub mod not_ready;
 mod order;
+pub mod published;
 mod pull;
 pub mod readiness;
 pub mod wait;

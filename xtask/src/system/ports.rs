@@ -3,7 +3,8 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Port {
@@ -35,6 +36,11 @@ pub fn look(address: &str, port: u16) -> Port {
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Port::NoSuchAddress,
         _ => Port::Free,
     }
+}
+
+/// Whether somebody accepts connections at an address. A firewall that swallows them counts as nobody.
+pub fn is_answered(address: SocketAddr, patience: Duration) -> bool {
+    TcpStream::connect_timeout(&address, patience).is_ok()
 }
 
 /// The process that listens on a port. Linux only, and of other users' processes only root is told.
@@ -89,5 +95,14 @@ mod tests {
         drop(listener);
         assert_eq!(look("127.0.0.1", port), Port::Free);
         assert_eq!(look("198.51.100.7", port), Port::NoSuchAddress);
+    }
+
+    #[test]
+    fn tells_whether_somebody_answers() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(is_answered(address, Duration::from_secs(5)));
+        drop(listener);
+        assert!(!is_answered(address, Duration::from_secs(5)));
     }
 }

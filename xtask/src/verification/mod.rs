@@ -17,7 +17,9 @@ use crate::apps::umami::Umami;
 use crate::checkout::Checkout;
 use crate::docker::Docker;
 use crate::env::settings::{Registration, Settings};
+use crate::problem::Problem;
 use crate::stack;
+use crate::stack::published::Endpoint;
 use crate::system::random;
 use chain::{Chain, seconds_since};
 use report::{Report, explain_stuck};
@@ -39,12 +41,12 @@ pub fn verify(checkout: &Checkout, docker: &Docker) -> anyhow::Result<Report> {
         docker,
         containers: docker.containers(&config.name)?,
     };
+    let url =
+        |service| Ok::<_, Problem>(Endpoint::of(&config, &services.containers, service)?.url());
     let expected = Expected::read(checkout)?;
-    let umami = Umami {
-        url: config.endpoint("umami")?,
-    };
+    let umami = Umami { url: url("umami")? };
     let glitchtip = GlitchTip {
-        url: config.endpoint("glitchtip-web")?,
+        url: url("glitchtip-web")?,
         token: expected.token.clone(),
     };
 

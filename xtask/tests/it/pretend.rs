@@ -177,10 +177,15 @@ fn containers() -> String {
         };
         let image = image(service);
         let label = "com.docker.compose";
+        let ports = if ["umami", "glitchtip-web"].contains(service) {
+            r#"{"3000/tcp":[{"HostIp":"127.0.0.1","HostPort":"9"}]}"#
+        } else {
+            "{}"
+        };
         format!(
             r#"{{"Id":"id-{service}","Name":"/{service}","Image":"sha256:{image}","State":{state},
             "Config":{{"Image":"{image}","Labels":{{"{label}.service":"{service}",
-            "{label}.config-hash":"hash"}}}},"HostConfig":{{}}}}"#
+            "{label}.config-hash":"hash"}}}},"HostConfig":{{}},"NetworkSettings":{{"Ports":{ports}}}}}"#
         )
     };
     format!(
