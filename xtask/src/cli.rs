@@ -157,6 +157,9 @@ pub struct Verify {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
+    /// Prove the public addresses too: UMAMI_URL and GLITCHTIP_DOMAIN, through DNS, TLS and proxies
+    #[arg(long)]
+    pub public: bool,
 }
 
 #[derive(Args)]

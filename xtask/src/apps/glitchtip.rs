@@ -1,21 +1,27 @@
-//! GlitchTip's own interface, as far as we use it (GlitchTip 5.2, measured 2026-11-22; 6.x, read).
+//! GlitchTip's own interface, as far as we use it (GlitchTip 5.2, measured 2026-11-25; 6.x, read).
 //!
-//! Never sends a wrong DSN key: GlitchTip would refuse the right one too, for 30 s.
+//! Never sends a wrong DSN key to a project that exists: 5.2 would refuse the right one too, for 30 s.
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::apps::http::{self, Method};
+use crate::apps::http::{Answer, Request, Transport};
+use crate::problem::Problem;
 
 /// The project that holds the errors of `verify`; `glitchtip-accounts.py` makes it.
 pub const VERIFICATION_PROJECT: &str = "xtask-verify";
 
-pub struct GlitchTip {
+/// Django compares the cookie with the header; who made them is all the same to it.
+const CSRF_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+const SESSION_PATH: &str = "/_allauth/browser/v1/auth/session";
+
+pub struct GlitchTip<'a> {
     /// Scheme, host and port.
     pub url: String,
-    /// A token that may read organizations, projects and events.
-    pub token: String,
+    /// The way there.
+    pub transport: &'a dyn Transport,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,7 +38,7 @@ pub struct Organization {
 }
 
 /// Where an SDK sends errors: scheme, key, host and project in one URL.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dsn {
     /// Scheme, host and port.
     pub url: String,
@@ -40,12 +46,33 @@ pub struct Dsn {
     pub project: String,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+/// A group of equal errors.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Issue {
+    pub id: String,
+    project: IssueProject,
+    matching_event_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct IssueProject {
+    id: String,
+}
+
 pub enum Login {
-    Accepted,
+    Accepted(Session),
+    /// The password was right, and a second factor is asked for.
+    NeedsSecondFactor(Session),
     Refused,
     /// Too many wrong passwords lately.
     Throttled,
+}
+
+/// A login of a browser, until it is logged out.
+pub struct Session {
+    cookies: String,
+    csrf_token: String,
 }
 
 impl Dsn {
@@ -68,76 +95,145 @@ impl Dsn {
     }
 }
 
-impl GlitchTip {
+impl GlitchTip<'_> {
+    fn send(&self, request: &Request) -> anyhow::Result<Answer> {
+        self.transport.send(&self.url, request)
+    }
+
     /// Checks that the server answers and reaches its database.
     pub fn check_answers(&self) -> anyhow::Result<()> {
-        http::get(&self.url, "/api/settings/", &[])?.success("GlitchTip")?;
+        self.send(&Request::get("/api/settings/"))?
+            .success("GlitchTip")?;
         Ok(())
     }
 
     /// Whether whoever comes may make a user; without any user that is so whatever the settings say.
     pub fn is_open_for_signup(&self) -> anyhow::Result<bool> {
-        let body =
-            http::get(&self.url, "/_allauth/browser/v1/config", &[])?.success("GlitchTip")?;
+        let body = self
+            .send(&Request::get("/_allauth/browser/v1/config"))?
+            .success("GlitchTip")?;
         let open = body["data"]["account"]["is_open_for_signup"].as_bool();
         open.context("GlitchTip does not say whether sign-up is open")
     }
 
-    /// Logs in and out again.
-    pub fn log_in(&self, email: &str, password: &str) -> anyhow::Result<Login> {
-        // Django compares the cookie with the header; who made them is all the same to it.
-        let csrf = "0123456789abcdef0123456789abcdef";
-        let body = json!({"email": email, "password": password});
-        let headers = [
-            ("Cookie", &*format!("csrftoken={csrf}")),
-            ("X-CSRFToken", csrf),
-        ];
-        let answer = http::post_json(
-            &self.url,
-            "/_allauth/browser/v1/auth/login",
-            &headers,
-            &body,
-        )?;
+    /// Sends an empty envelope to a project that does not exist. GlitchTip refuses it and remembers that in
+    /// Redis for 30 s, under a key with the project's number in it (5.0 to 6.2).
+    ///
+    /// # Errors
+    /// When it does not refuse; then it is no GlitchTip, or one without its Redis.
+    pub fn be_refused(&self, project: u32, key: &str) -> anyhow::Result<()> {
+        let path = format!("/api/{project}/envelope/");
+        let answer = self.send_envelope(&path, key, "{}\n".to_owned())?;
         match answer.status {
-            200 => {}
-            400 => return Ok(Login::Refused),
-            429 => return Ok(Login::Throttled),
-            // The password was right, and a second factor is asked for.
+            401 | 403 => Ok(()),
+            500.. => bail!(lost_before_redis(&format!("GlitchTip answers {answer}"))),
+            _ => bail!("no GlitchTip: it answers {answer}"),
+        }
+    }
+
+    /// Sends an error to the project of `dsn` at our address, as an SDK would. Twice if need be: the first
+    /// request after a restart of Redis may end in a 500 (6.2.6).
+    ///
+    /// # Errors
+    /// When GlitchTip does not accept it, with the hop that lost it.
+    pub fn send_error(&self, dsn: &Dsn, event_id: &str) -> anyhow::Result<()> {
+        let header = json!({"event_id": event_id, "dsn": dsn.at(&dsn.url)});
+        // A fingerprint of its own makes an issue of its own, which can be deleted while others are stored.
+        let event = json!({
+            "event_id": event_id,
+            "platform": "other",
+            "level": "error",
+            "message": "cargo xtask verify: a test error",
+            "fingerprint": [VERIFICATION_PROJECT, event_id],
+        });
+        let envelope = format!("{header}\n{}\n{event}\n", json!({"type": "event"}));
+        let path = format!("/api/{}/envelope/", dsn.project);
+
+        let send = || self.send_envelope(&path, &dsn.key, envelope.clone());
+        let mut answer = send()?;
+        if answer.status >= 500 {
+            answer = send()?;
+        }
+        match answer.status {
+            200 => Ok(()),
+            401 | 403 => bail!(
+                "GlitchTip refuses the key; after a wrong one it refuses the right one too, for 30 s"
+            ),
+            500.. => bail!(lost_before_redis(&format!("GlitchTip answers {answer}"))),
+            _ => bail!("GlitchTip answers {answer}"),
+        }
+    }
+
+    fn send_envelope(&self, path: &str, key: &str, body: String) -> anyhow::Result<Answer> {
+        let auth = format!("Sentry sentry_version=7, sentry_client=xtask/1.0, sentry_key={key}");
+        let request = Request::post(path, body)
+            .header("Content-Type", "application/x-sentry-envelope")
+            .header("X-Sentry-Auth", &auth);
+        // Without Redis it may answer too late (6.2.6).
+        self.send(&request)
+            .map_err(|error| lost_before_redis(&format!("{error:#}")).into())
+    }
+
+    /// Logs in as a browser does; the session lasts until [`GlitchTip::log_out`].
+    pub fn log_in(&self, email: &str, password: &str) -> anyhow::Result<Login> {
+        let body = json!({"email": email, "password": password});
+        let cookie = format!("csrftoken={CSRF_TOKEN}");
+        let request = Request::post_json("/_allauth/browser/v1/auth/login", &body)
+            .header("Cookie", &cookie)
+            .header("X-CSRFToken", CSRF_TOKEN);
+        let answer = self.send(&request)?;
+        match answer.status {
+            200 => Ok(Login::Accepted(Session::begin(answer.cookies))),
+            400 => Ok(Login::Refused),
+            429 => Ok(Login::Throttled),
             401 if answer.body.to_string().contains("mfa_authenticate") => {
-                return Ok(Login::Accepted);
+                Ok(Login::NeedsSecondFactor(Session::begin(answer.cookies)))
             }
             _ => bail!("GlitchTip answers {answer}"),
         }
-        // The login gave us another token beside the session.
-        let csrf = answer
-            .cookies
-            .iter()
-            .find_map(|cookie| cookie.strip_prefix("csrftoken="))
-            .unwrap_or(csrf);
-        let headers = [
-            ("Cookie", &*answer.cookies.join("; ")),
-            ("X-CSRFToken", csrf),
-        ];
-        http::ask(
-            Method::Delete,
-            &self.url,
-            "/_allauth/browser/v1/auth/session",
-            &headers,
-            "",
-        )?;
-        Ok(Login::Accepted)
     }
 
+    /// Ends a session, and checks that it has ended.
+    pub fn log_out(&self, session: &Session) -> anyhow::Result<()> {
+        let answer = self.send(&session.sign(Request::delete(SESSION_PATH)))?;
+        // That nobody is logged in any more is what allauth says with a 401.
+        if answer.status != 401 {
+            bail!("GlitchTip does not log out: it answers {answer}");
+        }
+        let answer = self.send(&session.sign(Request::get(SESSION_PATH)))?;
+        if !matches!(answer.status, 401 | 410) {
+            bail!("GlitchTip keeps the session after the logout: it answers {answer}");
+        }
+        Ok(())
+    }
+
+    /// Deletes an issue with all its events; GlitchTip's worker does the work.
+    pub fn delete_issue(&self, session: &Session, issue: &Issue) -> anyhow::Result<()> {
+        let path = format!("/api/0/issues/{}/", issue.id);
+        let answer = self.send(&session.sign(Request::delete(&path)))?;
+        match answer.status {
+            // One that is gone already.
+            204 | 404 => Ok(()),
+            _ => bail!("GlitchTip does not delete the test error: it answers {answer}"),
+        }
+    }
+}
+
+/// With the token that may read organizations, projects and events.
+pub struct Reader<'a> {
+    pub glitchtip: &'a GlitchTip<'a>,
+    pub token: &'a str,
+}
+
+impl Reader<'_> {
     fn read<T: for<'a> Deserialize<'a>>(&self, path: &str) -> anyhow::Result<T> {
-        let answer = http::get(
-            &self.url,
-            path,
-            &[("Authorization", &format!("Bearer {}", self.token))],
-        )?;
+        let authorization = format!("Bearer {}", self.token);
+        let request = Request::get(path).header("Authorization", &authorization);
+        let answer = self.glitchtip.send(&request)?;
         if answer.status == 401 || answer.status == 403 {
             bail!(
-                "GlitchTip refuses GLITCHTIP_API_TOKEN of deploy/analytics/.env; \
-                 `cargo xtask restart glitchtip-web` makes it valid again"
+                Problem::new("GlitchTip refuses GLITCHTIP_API_TOKEN of deploy/analytics/.env")
+                    .hint("make it valid again with `cargo xtask restart glitchtip-web`")
             );
         }
         let body = answer.success("GlitchTip")?;
@@ -164,71 +260,62 @@ impl GlitchTip {
             project.organization.slug, project.slug
         ))?;
         let key = keys.first().with_context(|| {
-            format!(
-                "the project {} has no key; `cargo xtask restart glitchtip-web` makes one",
-                project.name
-            )
+            Problem::new(format!("the project {} has no key", project.name))
+                .hint("make one with `cargo xtask restart glitchtip-web`")
         })?;
         Dsn::parse(&key.dsn.public).context("GlitchTip's DSN is of a kind not known here")
     }
 
-    /// Sends an error to the project of `dsn` at our address, as an SDK would.
-    ///
-    /// # Errors
-    /// When GlitchTip does not accept it, with the hop that lost it.
-    pub fn send_error(&self, dsn: &Dsn, event_id: &str) -> anyhow::Result<()> {
-        let header = json!({"event_id": event_id, "dsn": dsn.at(&dsn.url)});
-        // One fingerprint for all of them: they gather in one issue, which GlitchTip empties by age.
-        let event = json!({
-            "event_id": event_id,
-            "platform": "other",
-            "level": "error",
-            "message": "cargo xtask verify: a test error",
-            "fingerprint": [VERIFICATION_PROJECT],
-        });
-        let envelope = format!("{header}\n{}\n{event}\n", json!({"type": "event"}));
-        let auth = format!(
-            "Sentry sentry_version=7, sentry_client=xtask/1.0, sentry_key={}",
-            dsn.key
+    /// The issue that the worker has made of an event; `None` while there is none.
+    pub fn find_issue(&self, organization: &str, event_id: &str) -> anyhow::Result<Option<Issue>> {
+        let path = format!("/api/0/organizations/{organization}/issues/?query={event_id}");
+        let issues: Vec<Issue> = self.read(&path)?;
+        let is_it = |issue: &Issue| {
+            let id = issue.matching_event_id.as_deref();
+            id.is_none_or(|id| id.replace('-', "") == event_id)
+        };
+        Ok(issues.into_iter().find(is_it))
+    }
+
+    /// The newest issues of a project.
+    pub fn issues(&self, project: &Project) -> anyhow::Result<Vec<Issue>> {
+        let organization = &project.organization.slug;
+        let path = format!(
+            "/api/0/organizations/{organization}/issues/?project={}",
+            project.id
         );
-        let headers = [
-            ("Content-Type", "application/x-sentry-envelope"),
-            ("X-Sentry-Auth", auth.as_str()),
-        ];
-        let path = format!("/api/{}/envelope/", dsn.project);
-        let answer = http::ask(Method::Post, &self.url, &path, &headers, &envelope)
-            .context("lost on the way into GlitchTip's queue; is Redis well?")?;
-        match answer.status {
-            200 => Ok(()),
-            403 => bail!(
-                "GlitchTip refuses the key; after a wrong one it refuses the right one too, for 30 s"
-            ),
-            500.. => {
-                bail!(
-                    "lost between GlitchTip and Redis: GlitchTip answers {answer}; see `cargo xtask logs glitchtip-web`"
-                )
-            }
-            _ => bail!("GlitchTip answers {answer}"),
+        let mut issues: Vec<Issue> = self.read(&path)?;
+        // They will be deleted: whatever the server makes of the query, no other project's may be among them.
+        issues.retain(|issue| issue.project.id == project.id);
+        Ok(issues)
+    }
+}
+
+impl Session {
+    /// With the cookies of the login, which also gave us another token.
+    fn begin(cookies: Vec<String>) -> Session {
+        let own = |cookie: &&String| cookie.starts_with("csrftoken=");
+        let given = cookies.iter().find(own).cloned();
+        let given = given.unwrap_or_else(|| format!("csrftoken={CSRF_TOKEN}"));
+        let others = cookies
+            .into_iter()
+            .filter(|cookie| !cookie.starts_with("csrftoken="));
+        Session {
+            csrf_token: given.trim_start_matches("csrftoken=").to_owned(),
+            cookies: others.chain([given]).collect::<Vec<_>>().join("; "),
         }
     }
 
-    /// Whether the worker has made an issue of an event.
-    pub fn has_stored(&self, organization: &str, event_id: &str) -> anyhow::Result<bool> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Issue {
-            matching_event_id: Option<String>,
-        }
-        let issues: Vec<Issue> = self.read(&format!(
-            "/api/0/organizations/{organization}/issues/?query={event_id}"
-        ))?;
-        Ok(issues.iter().any(|issue| {
-            issue
-                .matching_event_id
-                .as_deref()
-                .is_none_or(|id| id == event_id)
-        }))
+    fn sign<'a>(&'a self, request: Request<'a>) -> Request<'a> {
+        request
+            .header("Cookie", &self.cookies)
+            .header("X-CSRFToken", &self.csrf_token)
     }
+}
+
+fn lost_before_redis(seen: &str) -> Problem {
+    Problem::new(format!("lost between GlitchTip and Redis: {seen}"))
+        .hint("see `cargo xtask logs glitchtip-web`")
 }
 
 /// The project that the website reports to: the one with this name or slug, else the oldest, which was renamed.
@@ -275,6 +362,24 @@ mod tests {
             "http://51ffd942fecc45eb822fe71dac1d8c1e@localhost:3002/2"
         );
         assert_eq!(Dsn::parse("not a DSN"), None);
+    }
+
+    #[test]
+    fn a_session_sends_the_token_that_the_login_gave() {
+        #[track_caller]
+        fn check(cookies: &[&str], cookie: &str, csrf_token: &str) {
+            let session = Session::begin(cookies.iter().map(ToString::to_string).collect());
+            let request = session.sign(Request::delete(SESSION_PATH));
+            assert!(request.headers.contains(&("Cookie", cookie)));
+            assert!(request.headers.contains(&("X-CSRFToken", csrf_token)));
+        }
+        let default = format!("sessionid=s; csrftoken={CSRF_TOKEN}");
+        check(
+            &["csrftoken=new", "sessionid=s"],
+            "sessionid=s; csrftoken=new",
+            "new",
+        );
+        check(&["sessionid=s"], &default, CSRF_TOKEN);
     }
 
     /// Projects as GlitchTip 5.2 lists them: id, name and slug of each.

@@ -1,6 +1,7 @@
-//! The only module that speaks HTTP: to the two applications, on their published ports, without TLS.
+//! How the two applications are asked: requests, answers, and the way there without TLS.
 //!
-//! An error names the address and never what was sent: a login holds a password.
+//! An error names the address and never what was sent: a login holds a password. Never goes through a
+//! proxy: what it asks is on this machine.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,16 +10,18 @@ use anyhow::{anyhow, bail};
 use serde_json::Value;
 
 /// Umami drops what does not look like a browser's, and answers 200.
-const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
 /// A healthy application answers in a fraction of a second, on a machine at its limit in five.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Copy)]
-pub enum Method {
-    Get,
-    Post,
-    Delete,
+/// A request without its server.
+pub struct Request<'a> {
+    pub method: &'static str,
+    /// With the query.
+    pub path: &'a str,
+    pub headers: Vec<(&'a str, &'a str)>,
+    pub body: String,
 }
 
 pub struct Answer {
@@ -27,69 +30,107 @@ pub struct Answer {
     pub body: Value,
     /// `name=value` of each cookie that was set.
     pub cookies: Vec<String>,
-    path: String,
+    /// What was asked for, without the query.
+    pub path: String,
 }
 
-/// Asks `base` + `path` with a browser's User-Agent. Any status is an answer.
-///
-/// # Errors
-/// When nothing answers within 10 s.
-pub fn ask(
-    method: Method,
-    base: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> anyhow::Result<Answer> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .proxy(None)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .timeout_global(Some(TIMEOUT))
-        .build()
-        .into();
-    let method = match method {
-        Method::Get => "GET",
-        Method::Post => "POST",
-        Method::Delete => "DELETE",
-    };
-    let mut request = ureq::http::Request::builder()
-        .method(method)
-        .uri(format!("{base}{path}"))
-        .header("User-Agent", USER_AGENT);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
+/// A way on which a request reaches a server.
+pub trait Transport {
+    /// Sends a request to `base` (scheme, host and port). Any status is an answer; a redirection is not
+    /// followed.
+    ///
+    /// # Errors
+    /// When nothing answers in time; says at which address, and why where that is known.
+    fn send(&self, base: &str, request: &Request) -> anyhow::Result<Answer>;
+}
+
+/// From this machine, without TLS.
+pub struct Direct;
+
+impl<'a> Request<'a> {
+    pub fn get(path: &'a str) -> Request<'a> {
+        Request::new("GET", path)
     }
-    let nothing = |error: ureq::Error| anyhow!("nothing answers at {base}: {error}");
-    let Ok(request) = request.body(body.to_owned()) else {
-        // It holds a header's value, which may be a secret.
-        bail!("{base} is no address that can be asked");
-    };
-    let mut answer = agent.run(request).map_err(nothing)?;
-    let cookies = answer.headers().get_all("Set-Cookie").iter();
-    let cookies = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
-    Ok(Answer {
-        status: answer.status().as_u16(),
-        cookies: cookies.map(str::to_owned).collect(),
-        body: serde_json::from_str(&answer.body_mut().read_to_string().map_err(nothing)?)
-            .unwrap_or_default(),
-        path: path.split('?').next().unwrap_or_default().to_owned(),
-    })
+
+    pub fn delete(path: &'a str) -> Request<'a> {
+        Request::new("DELETE", path)
+    }
+
+    /// A POST with a body that is no JSON.
+    pub fn post(path: &'a str, body: String) -> Request<'a> {
+        Request {
+            body,
+            ..Request::new("POST", path)
+        }
+    }
+
+    pub fn post_json(path: &'a str, body: &Value) -> Request<'a> {
+        Request::post(path, body.to_string()).header("Content-Type", "application/json")
+    }
+
+    /// The same with one more header. A later one replaces an earlier one of its name.
+    pub fn header(mut self, name: &'a str, value: &'a str) -> Request<'a> {
+        self.headers
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.headers.push((name, value));
+        self
+    }
+
+    fn new(method: &'static str, path: &'a str) -> Request<'a> {
+        Request {
+            method,
+            path,
+            headers: vec![("User-Agent", BROWSER)],
+            body: String::new(),
+        }
+    }
 }
 
-pub fn get(base: &str, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<Answer> {
-    ask(Method::Get, base, path, headers, "")
+impl Transport for Direct {
+    fn send(&self, base: &str, request: &Request) -> anyhow::Result<Answer> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .build()
+            .into();
+        let mut builder = ureq::http::Request::builder()
+            .method(request.method)
+            .uri(format!("{base}{}", request.path));
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, *value);
+        }
+
+        let nothing = |error: &dyn fmt::Display| anyhow!("nothing answers at {base}: {error}");
+        let mut answer = match builder.body(request.body.clone()) {
+            Ok(request) => agent.run(request).map_err(|error| nothing(&error))?,
+            // It holds a header's value, which may be a secret.
+            Err(_) => bail!("{base} is no address that can be asked"),
+        };
+        let cookies = answer.headers().get_all("Set-Cookie").iter();
+        let cookies = cookies.filter_map(|value| cookie_pair(value.to_str().ok()?));
+        Ok(Answer {
+            status: answer.status().as_u16(),
+            cookies: cookies.collect(),
+            body: answer.body_mut().read_to_string().map_or_else(
+                |error| Err(nothing(&error)),
+                |text| Ok(serde_json::from_str(&text).unwrap_or_default()),
+            )?,
+            path: without_query(request.path),
+        })
+    }
 }
 
-pub fn post_json(
-    base: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &Value,
-) -> anyhow::Result<Answer> {
-    let headers = [&[("Content-Type", "application/json")], headers].concat();
-    ask(Method::Post, base, path, &headers, &body.to_string())
+/// `name=value` of a Set-Cookie header. GlitchTip 5.2's has a space too many before it.
+pub fn cookie_pair(header: &str) -> Option<String> {
+    let pair = header.split(';').next()?.trim();
+    pair.contains('=').then(|| pair.to_owned())
+}
+
+pub fn without_query(path: &str) -> String {
+    path.split('?').next().unwrap_or_default().to_owned()
 }
 
 impl Answer {
@@ -108,5 +149,29 @@ impl Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{} to {}", self.status, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_read_whatever_spaces_are_around_it() {
+        #[track_caller]
+        fn check(header: &str, expected: Option<&str>) {
+            assert_eq!(cookie_pair(header).as_deref(), expected);
+        }
+        check("csrftoken=a; Path=/", Some("csrftoken=a"));
+        check(" csrftoken=a; expires=x", Some("csrftoken=a"));
+        check("\tsessionid=b=c", Some("sessionid=b=c"));
+        check("", None);
+        check("; Path=/", None);
+    }
+
+    #[test]
+    fn a_later_header_replaces_an_earlier_one() {
+        let request = Request::get("/").header("user-agent", "curl/8");
+        assert_eq!(request.headers, [("user-agent", "curl/8")]);
     }
 }

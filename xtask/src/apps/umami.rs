@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::apps::http;
+use crate::apps::http::{Answer, Request, Transport};
+use crate::problem::Problem;
 
 /// The website that holds the events of `verify`; `umami-accounts.sql` makes it.
 pub const VERIFICATION_SITE: &str = "ca5cade0-7e57-4e57-8e57-ca5cade07e57";
@@ -17,13 +18,17 @@ pub const ADMIN: &str = "admin";
 /// The password that Umami ships.
 pub const SHIPPED_PASSWORD: &str = "umami";
 
-pub struct Umami {
+/// One of those that Umami takes for a bot's.
+const BOT: &str = "curl/8";
+
+pub struct Umami<'a> {
     /// Scheme, host and port.
     pub url: String,
+    /// The way there.
+    pub transport: &'a dyn Transport,
 }
 
 /// The right to read, for as long as the administrator exists.
-#[derive(Default)]
 pub struct Token(String);
 
 /// A page view, or with a name a custom event.
@@ -34,18 +39,44 @@ pub struct Event {
     pub event_name: Option<String>,
 }
 
-impl Umami {
+impl Umami<'_> {
+    fn send(&self, request: &Request) -> anyhow::Result<Answer> {
+        self.transport.send(&self.url, request)
+    }
+
     /// Checks that the server answers and hands out the tracker.
     pub fn check_answers(&self) -> anyhow::Result<()> {
-        http::get(&self.url, "/api/heartbeat", &[])?.success("Umami")?;
-        http::get(&self.url, "/script.js", &[])?.success("Umami")?;
+        self.send(&Request::get("/api/heartbeat"))?
+            .success("Umami")?;
+        self.send(&Request::get("/script.js"))?.success("Umami")?;
         Ok(())
+    }
+
+    /// Whether it has a website with this id. Asks as a bot would, whose page views Umami drops after it
+    /// has looked for the website (3.1.0), so that nothing is stored.
+    ///
+    /// # Errors
+    /// When nothing answers, or something that is no Umami.
+    pub fn has_website(&self, id: &str) -> anyhow::Result<bool> {
+        let payload = json!({
+            "website": id,
+            "hostname": "verify.invalid",
+            "url": "/",
+        });
+        let body = json!({"type": "event", "payload": payload});
+        let request = Request::post_json("/api/send", &body).header("User-Agent", BOT);
+        let answer = self.send(&request)?;
+        match answer.status {
+            200 if !answer.body["beep"].is_null() => Ok(true),
+            400 => Ok(false),
+            _ => bail!("no Umami: it answers {answer}"),
+        }
     }
 
     /// Logs in; `None` when Umami knows no such name and password.
     pub fn log_in(&self, username: &str, password: &str) -> anyhow::Result<Option<Token>> {
         let body = json!({"username": username, "password": password});
-        let answer = http::post_json(&self.url, "/api/auth/login", &[], &body)?;
+        let answer = self.send(&Request::post_json("/api/auth/login", &body))?;
         if answer.status == 401 {
             return Ok(None);
         }
@@ -59,7 +90,7 @@ impl Umami {
     /// The name of a website; `None` when there is none with this id, or when it was deleted.
     pub fn website(&self, token: &Token, id: &str) -> anyhow::Result<Option<String>> {
         let path = format!("/api/websites/{id}");
-        let body = http::get(&self.url, &path, &[("Authorization", &token.0)])?.success("Umami")?;
+        let body = self.read(token, &path)?;
         let name = body["name"]
             .as_str()
             .filter(|_| body["deletedAt"].is_null());
@@ -70,7 +101,7 @@ impl Umami {
     ///
     /// # Errors
     /// When Umami does not take it, with the hop that lost it.
-    pub fn send(&self, event: &Event) -> anyhow::Result<()> {
+    pub fn send_event(&self, event: &Event) -> anyhow::Result<()> {
         let mut payload = json!({
             "website": VERIFICATION_SITE,
             "hostname": "verify.invalid",
@@ -84,21 +115,20 @@ impl Umami {
             payload["name"] = json!(name);
             payload["data"] = json!({"sent_by": "cargo xtask verify"});
         }
-        let answer = http::post_json(
-            &self.url,
-            "/api/send",
-            &[],
-            &json!({"type": "event", "payload": payload}),
-        )?;
+        let body = json!({"type": "event", "payload": payload});
+        let answer = self.send(&Request::post_json("/api/send", &body))?;
         if answer.status == 400 {
             bail!(
-                "Umami refuses it: the website that holds test events is gone; \
-                 `cargo xtask restart umami` makes it again"
+                Problem::new("the website that holds test events is gone from Umami")
+                    .hint("make it again with `cargo xtask restart umami`")
             );
         }
         if answer.status == 500 {
             bail!(
-                "lost between Umami and PostgreSQL: Umami answers {answer}; see `cargo xtask logs umami`"
+                Problem::new(format!(
+                    "lost between Umami and PostgreSQL: Umami answers {answer}"
+                ))
+                .hint("see `cargo xtask logs umami`")
             );
         }
         let body = answer.success("Umami")?;
@@ -114,16 +144,20 @@ impl Umami {
         let path = format!(
             "/api/websites/{VERIFICATION_SITE}/events?startAt={start}&endAt={end}&pageSize=100"
         );
-        let body = http::get(&self.url, &path, &[("Authorization", &token.0)])?.success("Umami")?;
-        parse_events(&body)
+        parse_events(&self.read(token, &path)?)
     }
 
     /// Removes every event of the website for verification.
     pub fn reset(&self, token: &Token) -> anyhow::Result<()> {
         let path = format!("/api/websites/{VERIFICATION_SITE}/reset");
-        http::post_json(&self.url, &path, &[("Authorization", &token.0)], &json!({}))?
-            .success("Umami")?;
+        let request = Request::post_json(&path, &json!({})).header("Authorization", &token.0);
+        self.send(&request)?.success("Umami")?;
         Ok(())
+    }
+
+    fn read(&self, token: &Token, path: &str) -> anyhow::Result<Value> {
+        let request = Request::get(path).header("Authorization", &token.0);
+        self.send(&request)?.success("Umami")
     }
 }
 

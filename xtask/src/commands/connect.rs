@@ -1,22 +1,29 @@
 //! `connect`: what the website's code needs. Looks, changes nothing, and prints nothing secret.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
 use crate::apps::connection::{self, Connection};
-use crate::apps::glitchtip::{self, GlitchTip};
+use crate::apps::glitchtip::{self, GlitchTip, Reader};
+use crate::apps::http::Direct;
 use crate::apps::umami::Umami;
 use crate::checkout::Checkout;
 use crate::cli::{self, Format};
 use crate::commands::Outcome;
 use crate::docker::Docker;
+use crate::docker::inspect::Container;
 use crate::env::settings::Settings;
 use crate::problem::Problem;
 use crate::stack;
+use crate::stack::desired::Config;
 use crate::stack::published::Endpoint;
 use crate::system::resolver;
-use crate::terminal::{self, say};
+use crate::terminal;
+use crate::verification::ours;
+use crate::verification::public::{self, Address, PublicWay};
+use crate::verification::stores::Stores;
 
 /// How long a hostname may take to resolve.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -25,45 +32,20 @@ pub fn run(checkout: &Checkout, options: &cli::Connect) -> anyhow::Result<Outcom
     let docker = Docker::new(checkout)?;
     let config = stack::read_config(&docker)?;
     let containers = docker.containers(&config.name)?;
-    let url = |service| Ok::<_, Problem>(Endpoint::of(&config, &containers, service)?.url());
     let settings = Settings::read(checkout)?;
-    let umami = Umami { url: url("umami")? };
-    let glitchtip = GlitchTip {
-        url: url("glitchtip-web")?,
-        token: settings.glitchtip.api_token.get()?.expose().to_owned(),
+    let stack = Observed {
+        settings: &settings,
+        config: &config,
+        containers: &containers,
+        stores: Stores::new(&settings, &docker, &containers),
+        way: PublicWay::new(&docker, containers.get("umami")),
     };
-    let answers = umami
-        .check_answers()
-        .and_then(|()| glitchtip.check_answers());
-    answers.map_err(|error| anyhow!("{error:#}; start the stack with `cargo xtask up`"))?;
 
-    let website_id = settings.umami.website_id.get()?.clone();
-    let projects = glitchtip.projects()?;
-    let site = glitchtip::find_site(&projects, &settings.glitchtip.project);
-    let site = site.context(
-        "GlitchTip has no project for the website; `cargo xtask restart glitchtip-web` makes one",
-    )?;
-    let dsn = glitchtip.dsn(site)?;
-
-    let port = umami.url.rsplit(':').next().unwrap_or_default();
-    let public = format!("http://{}:{port}", settings.umami.hostname);
-    let umami_url = choose_url(public, &umami.url, |url| Umami { url }.check_answers());
-    let token = &glitchtip.token;
-    let glitchtip_url = choose_url(dsn.url.clone(), &glitchtip.url, |url| {
-        GlitchTip {
-            url,
-            token: token.clone(),
-        }
-        .check_answers()
-    });
     let connection = Connection {
-        umami: connection::Umami::new(umami_url, website_id),
-        glitchtip: connection::GlitchTip {
-            project: site.name.clone(),
-            dsn: dsn.at(&glitchtip_url),
-            url: glitchtip_url,
-        },
+        umami: stack.umami()?,
+        glitchtip: stack.glitchtip()?,
     };
+
     terminal::print(&match options.format {
         Format::Text => connection.render_text(),
         Format::Env => connection.render_env(),
@@ -72,26 +54,117 @@ pub fn run(checkout: &Checkout, options: &cli::Connect) -> anyhow::Result<Outcom
     Ok(Outcome::Done)
 }
 
-/// The public URL if it leads to the application from here, else the one on localhost. HTTPS is for
-/// others to judge: it means a proxy in front.
-fn choose_url(public: String, local: &str, check: impl Fn(String) -> anyhow::Result<()>) -> String {
-    let host = public.split_once("://").map_or(&*public, |(_, host)| host);
-    let name = host
-        .rsplit_once(':')
-        .map_or(host, |(name, _)| name)
-        .to_owned();
-    if resolver::resolve([name.clone()].into_iter(), PATIENCE)
-        .concat()
-        .is_empty()
-    {
-        say!(
-            "{name} does not resolve here, so this names {local}; `cargo xtask hosts` makes it resolve"
-        );
-        return local.to_owned();
+/// The stack as it runs.
+struct Observed<'a> {
+    settings: &'a Settings,
+    config: &'a Config,
+    containers: &'a BTreeMap<String, Container>,
+    stores: Stores<'a>,
+    way: PublicWay<'a>,
+}
+
+impl Observed<'_> {
+    fn umami(&self) -> anyhow::Result<connection::Umami> {
+        let endpoint = Endpoint::of(self.config, self.containers, "umami")?;
+        let website_id = self.settings.umami.website_id.get()?.clone();
+        let check = |url: &str| {
+            let umami = Umami {
+                url: url.to_owned(),
+                transport: self.way.transport(url),
+            };
+            umami.check_answers()?;
+            ours::recognize_umami(&umami, &website_id)
+        };
+        check(&endpoint.url()).map_err(|error| start_it(&error))?;
+
+        let public = match public::parse_umami_url(&self.settings.umami.url)? {
+            Some(url) => Address::Public(url),
+            None => Address::of(&endpoint.url_at(&self.settings.umami.hostname)),
+        };
+        let url = choose_url(&public, &endpoint, check);
+        Ok(connection::Umami::new(url, website_id))
     }
-    if !public.starts_with("https:") && check(public.clone()).is_err() {
-        say!("{public} does not lead to the application, so this names {local}");
-        return local.to_owned();
+
+    fn glitchtip(&self) -> anyhow::Result<connection::GlitchTip> {
+        let endpoint = Endpoint::of(self.config, self.containers, "glitchtip-web")?;
+        let check = |url: &str| {
+            let glitchtip = GlitchTip {
+                url: url.to_owned(),
+                transport: self.way.transport(url),
+            };
+            glitchtip.check_answers()?;
+            ours::prove_glitchtip(&glitchtip, &self.stores)
+        };
+        check(&endpoint.url()).map_err(|error| start_it(&error))?;
+
+        let glitchtip = GlitchTip {
+            url: endpoint.url(),
+            transport: &Direct,
+        };
+        let reader = Reader {
+            glitchtip: &glitchtip,
+            token: self.settings.glitchtip.api_token.get()?.expose(),
+        };
+        let projects = reader.projects()?;
+        let site = glitchtip::find_site(&projects, &self.settings.glitchtip.project);
+        let site = site.context(
+            Problem::new("GlitchTip has no project for the website")
+                .hint("make one with `cargo xtask restart glitchtip-web`"),
+        )?;
+        let dsn = reader.dsn(site)?;
+        let url = choose_url(&Address::of(&dsn.url), &endpoint, check);
+        Ok(connection::GlitchTip {
+            project: site.name.clone(),
+            dsn: dsn.at(&url),
+            url,
+        })
     }
-    public
+}
+
+/// The address to print. A name that is meant for this machine alone is taken only if it leads to the
+/// application; a public one in any case, since it is what others will use.
+fn choose_url(
+    address: &Address,
+    endpoint: &Endpoint,
+    check: impl Fn(&str) -> anyhow::Result<()>,
+) -> String {
+    let url = address.url();
+    match address {
+        Address::Public(_) => {
+            if let Err(error) = check(url) {
+                let Problem { what, hint, .. } = Problem::of(&error);
+                let what = format!("{url} was tried and does not lead to this stack yet: {what}");
+                let hint =
+                    hint.unwrap_or_else(|| "`cargo xtask verify --public` repeats this".into());
+                terminal::say_warning(&Problem::new(what).hint(hint));
+            }
+            url.to_owned()
+        }
+        Address::Local { hostname, .. } => {
+            let names = [hostname.clone()].into_iter();
+            let local = endpoint.shown_url();
+            if resolver::resolve(names, PATIENCE).concat().is_empty() {
+                let what = format!("{hostname} does not resolve here; using {local} instead");
+                let hint = "`cargo xtask hosts` makes it resolve";
+                terminal::say_warning(&Problem::new(what).hint(hint));
+                return local;
+            }
+            if let Err(error) = check(url) {
+                let what = format!("{url} does not lead to this stack; using {local} instead");
+                let why = Problem::of(&error).what;
+                terminal::say_warning(&Problem::new(what).evidence(why));
+                return local;
+            }
+            url.to_owned()
+        }
+    }
+}
+
+/// The error with a hint, if it has none.
+fn start_it(error: &anyhow::Error) -> Problem {
+    let problem = Problem::of(error);
+    match problem.hint {
+        Some(_) => problem,
+        None => problem.hint("start the stack with `cargo xtask up`"),
+    }
 }

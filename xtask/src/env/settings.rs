@@ -48,6 +48,8 @@ pub struct Umami {
     pub website_id: Setting<String>,
     /// Under which browsers reach it.
     pub hostname: String,
+    /// The whole address, where a proxy is in front; empty where none is.
+    pub url: String,
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "read once, for whoever needs it next")
@@ -277,6 +279,7 @@ impl Env {
                 is_uuid(value).then(|| value.to_owned())
             }),
             hostname: self.text("UMAMI_HOSTNAME"),
+            url: self.text("UMAMI_URL"),
             port: self.checked("UMAMI_PORT", "is not a port", parse_port),
         }
     }

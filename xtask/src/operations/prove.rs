@@ -5,14 +5,14 @@ use crate::problem::Problem;
 use crate::session::Session;
 use crate::stack;
 use crate::terminal::say;
-use crate::verification;
+use crate::verification::{self, Scope};
 
 /// Sends test events and reads them back; says each step.
 ///
 /// # Errors
 /// When one was lost.
 pub fn events_arrive(session: &Session) -> anyhow::Result<()> {
-    let report = verification::verify(session.checkout, &session.docker)?;
+    let report = verification::verify(session.checkout, &session.docker, Scope::Here)?;
     say!("{}", report.render().trim_end());
     if report.passed {
         return Ok(());

@@ -63,6 +63,11 @@ impl Endpoint {
         format!("http://{}", reachable(self.bindings[0]))
     }
 
+    /// The URL of the same port under a name.
+    pub fn url_at(&self, hostname: &str) -> String {
+        format!("http://{hostname}:{}", self.bindings[0].port())
+    }
+
     /// The URL to show: at `localhost` where that leads to nobody else, else [`Endpoint::url`].
     pub fn shown_url(&self) -> String {
         let localhost = Localhost {

@@ -1,68 +1,77 @@
-//! A chain of steps that build on each other, one for each component.
+//! A chain of steps for one component. A step names what it needs of earlier ones; without that it is not
+//! tried. Must never decide what a failure means for other components.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::report::{Step, StepResult};
-use crate::docker::invocation::stderr_of;
+use crate::problem::Problem;
 
-/// Steps that build on each other: after one has failed, the rest is not tried.
+/// The steps of one component, as they went.
 pub struct Chain {
-    pub part: &'static str,
-    pub is_broken: bool,
-    pub steps: Vec<Step>,
+    component: &'static str,
+    steps: Vec<Step>,
 }
 
 impl Chain {
-    pub fn new(part: &'static str) -> Chain {
+    pub fn new(component: &'static str) -> Chain {
         Chain {
-            part,
-            is_broken: false,
+            component,
             steps: Vec::new(),
         }
     }
 
-    /// Takes a step that the following ones need. One that is not tried yields the default.
-    pub fn step<T: Default>(
+    /// Takes a step that needs nothing; `Some` when it passed.
+    pub fn begin<T>(
         &mut self,
         claim: &'static str,
         attempt: impl FnOnce() -> anyhow::Result<T>,
-    ) -> T {
+    ) -> Option<T> {
+        self.then(Some(()), claim, |()| attempt())
+    }
+
+    /// Takes a step with what it needs; it is not tried when that is `None`. `Some` when it passed.
+    pub fn then<N, T>(
+        &mut self,
+        needed: Option<N>,
+        claim: &'static str,
+        attempt: impl FnOnce(N) -> anyhow::Result<T>,
+    ) -> Option<T> {
         let begin = Instant::now();
-        let outcome = if self.is_broken {
-            None
-        } else {
-            Some(attempt())
+        let outcome = needed.map(attempt);
+        let (result, problem, value) = match outcome {
+            None => (StepResult::Skipped, None, None),
+            Some(Ok(value)) => (StepResult::Passed, None, Some(value)),
+            Some(Err(error)) => (StepResult::Failed, Some(Problem::of(&error)), None),
         };
-        let (result, detail, value) = match outcome {
-            None => (StepResult::Skipped, None, T::default()),
-            Some(Ok(value)) => (StepResult::Passed, None, value),
-            Some(Err(error)) => (
-                StepResult::Failed,
-                Some(stderr_of(&error).trim().to_owned()),
-                T::default(),
-            ),
-        };
-        self.is_broken |= result == StepResult::Failed;
         self.steps.push(Step {
-            part: self.part,
+            component: self.component,
             claim,
             result,
-            detail,
+            problem,
+            note: None,
             seconds: seconds_since(begin),
         });
         value
     }
 
-    /// Takes a step that stands beside the others: it needs the first one alone, and none needs it.
-    pub fn check(&mut self, claim: &'static str, attempt: impl FnOnce() -> anyhow::Result<()>) {
-        let answers = self
-            .steps
-            .first()
-            .is_none_or(|first| first.result == StepResult::Passed);
-        let was_broken = std::mem::replace(&mut self.is_broken, !answers);
-        self.step(claim, attempt);
-        self.is_broken = was_broken;
+    /// Says something of the step that was just taken.
+    pub fn note(&mut self, note: impl Into<String>) {
+        if let Some(step) = self.steps.last_mut() {
+            step.note = Some(note.into());
+        }
+    }
+
+    /// Puts a better explanation in the place of the one that a step has failed with.
+    pub fn explain(&mut self, claim: &str, problem: Problem) {
+        let is_it = |step: &&mut Step| step.claim == claim && step.result == StepResult::Failed;
+        if let Some(step) = self.steps.iter_mut().find(is_it) {
+            step.problem = Some(problem);
+        }
+    }
+
+    pub fn into_steps(self) -> Vec<Step> {
+        self.steps
     }
 }
 
@@ -71,19 +80,57 @@ pub fn seconds_since(begin: Instant) -> f64 {
     begin.elapsed().as_millis() as f64 / 1000.0
 }
 
-/// Asks until the answer is yes, at least once.
-pub fn wait_until(
+/// Asks until there is an answer, at least once; `None` when the patience is over.
+pub fn wait_for<T>(
     patience: Duration,
-    mut ask: impl FnMut() -> anyhow::Result<bool>,
-) -> anyhow::Result<bool> {
+    mut ask: impl FnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<Option<T>> {
     let deadline = Instant::now() + patience;
     loop {
-        if ask()? {
-            return Ok(true);
-        }
-        if Instant::now() >= deadline {
-            return Ok(false);
+        let answer = ask()?;
+        if answer.is_some() || Instant::now() >= deadline {
+            return Ok(answer);
         }
         thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_step_is_tried_only_with_what_it_needs() {
+        let mut chain = Chain::new("umami");
+        let failed = chain.begin("answers", || -> anyhow::Result<u8> { Err(anyhow!("no")) });
+        let passed = chain.begin("runs", || Ok(7));
+        chain.then(failed, "needs the first", |_| -> anyhow::Result<()> {
+            panic!("it must not be tried")
+        });
+        let sum = chain.then(passed, "needs the second", |value| Ok(value + 1));
+        assert_eq!(sum, Some(8));
+
+        let results: Vec<StepResult> = chain.into_steps().iter().map(|it| it.result).collect();
+        let expected = [
+            StepResult::Failed,
+            StepResult::Passed,
+            StepResult::Skipped,
+            StepResult::Passed,
+        ];
+        assert_eq!(results, expected);
+    }
+
+    #[test]
+    fn waiting_ends_with_the_first_answer_or_the_patience() {
+        let mut left = 2;
+        let answer = wait_for(Duration::from_secs(10), || {
+            left -= 1;
+            Ok((left == 0).then_some("there"))
+        });
+        assert_eq!(answer.unwrap(), Some("there"));
+        let nothing = wait_for(Duration::ZERO, || Ok(None::<()>));
+        assert_eq!(nothing.unwrap(), None);
     }
 }

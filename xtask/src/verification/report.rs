@@ -2,9 +2,15 @@
 
 use serde::Serialize;
 
+use crate::problem::Problem;
 use crate::terminal::text::render_table;
 
-#[derive(Debug, Serialize)]
+/// The version of what `--json` prints. A field that goes or changes its meaning makes a new one; a new
+/// field does not.
+const VERSION: u32 = 1;
+
+/// All steps of one run.
+#[derive(Debug)]
 pub struct Report {
     /// Whether every step has passed.
     pub passed: bool,
@@ -13,15 +19,17 @@ pub struct Report {
     pub steps: Vec<Step>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Step {
     /// Who is asked.
-    pub part: &'static str,
+    pub component: &'static str,
     /// What must be true of it.
     pub claim: &'static str,
     pub result: StepResult,
-    /// Why it is not true, and the remedy.
-    pub detail: Option<String>,
+    /// Why it is not true.
+    pub problem: Option<Problem>,
+    /// What else was seen.
+    pub note: Option<String>,
     pub seconds: f64,
 }
 
@@ -32,6 +40,31 @@ pub enum StepResult {
     Failed,
     /// A step that this one needs has failed.
     Skipped,
+}
+
+/// What `--json` prints; deploy/analytics/README.md documents it.
+#[derive(Serialize)]
+struct JsonReport<'a> {
+    version: u32,
+    passed: bool,
+    seconds: f64,
+    steps: Vec<JsonStep<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonStep<'a> {
+    component: &'a str,
+    claim: &'a str,
+    result: StepResult,
+    problem: Option<JsonProblem<'a>>,
+    note: Option<&'a str>,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct JsonProblem<'a> {
+    what: &'a str,
+    hint: Option<&'a str>,
 }
 
 impl Report {
@@ -48,110 +81,152 @@ impl Report {
     /// # Errors
     /// Never, with what a report holds.
     pub fn render_json(&self) -> anyhow::Result<String> {
-        Ok(format!("{}\n", serde_json::to_string_pretty(self)?))
+        let report = JsonReport {
+            version: VERSION,
+            passed: self.passed,
+            seconds: self.seconds,
+            steps: self.steps.iter().map(Step::to_json).collect(),
+        };
+        Ok(format!("{}\n", serde_json::to_string_pretty(&report)?))
     }
 
     /// A line a step, and below it why it has failed.
     pub fn render(&self) -> String {
-        let row = |step: &Step| {
-            let (mark, time) = match step.result {
-                StepResult::Passed => ("ok", format!("{:5.2} s", step.seconds)),
-                StepResult::Failed => ("FAILED", format!("{:5.2} s", step.seconds)),
-                StepResult::Skipped => ("not tried", String::new()),
-            };
-            [mark, step.part, step.claim, &time]
-                .map(str::to_owned)
-                .to_vec()
-        };
-        let rows: Vec<Vec<String>> = self.steps.iter().map(row).collect();
+        let rows: Vec<Vec<String>> = self.steps.iter().map(Step::row).collect();
         let mut text = String::new();
         for (line, step) in render_table(&rows).lines().zip(&self.steps) {
             text.push_str(line);
             text.push('\n');
-            if let Some(detail) = &step.detail {
+            for detail in step.details() {
                 text.push_str(&format!("    {}\n", detail.replace('\n', "\n    ")));
             }
         }
+        text + &self.summary()
+    }
+
+    fn summary(&self) -> String {
         let count = |result| {
-            self.steps
-                .iter()
-                .filter(|step| step.result == result)
-                .count()
+            let steps = self.steps.iter();
+            steps.filter(|step| step.result == result).count()
         };
-        let (all, failed, skipped) = (
-            self.steps.len(),
-            count(StepResult::Failed),
-            count(StepResult::Skipped),
-        );
-        let summary = match (failed, skipped) {
+        let all = self.steps.len();
+        match (count(StepResult::Failed), count(StepResult::Skipped)) {
             (0, 0) => format!("all {all} steps passed in {:.1} s\n", self.seconds),
-            (_, 0) => format!("{failed} of {all} steps failed\n"),
-            _ => format!("{failed} of {all} steps failed, {skipped} could not be tried\n"),
-        };
-        text + &summary
+            (failed, 0) => format!("{failed} of {all} steps failed\n"),
+            (failed, skipped) => {
+                format!("{failed} of {all} steps failed, {skipped} could not be tried\n")
+            }
+        }
     }
 }
 
-/// Why an error that was accepted does not appear. `worker` is the health or state of the worker's
-/// container, `waiting` how many tasks are in the queue, as far as it is known.
-pub fn explain_stuck(
-    worker: &str,
-    database_takes_writes: bool,
-    waiting: Option<u64>,
-    seconds: u64,
-) -> String {
-    if !database_takes_writes {
-        return "lost between the worker and PostgreSQL, which takes no writes".to_owned();
+impl Step {
+    fn row(&self) -> Vec<String> {
+        let (mark, time) = match self.result {
+            StepResult::Passed => ("ok", format!("{:5.2} s", self.seconds)),
+            StepResult::Failed => ("FAILED", format!("{:5.2} s", self.seconds)),
+            StepResult::Skipped => ("not tried", String::new()),
+        };
+        [mark, self.component, self.claim, &time]
+            .map(str::to_owned)
+            .to_vec()
     }
-    if worker == "starting" {
-        return "stuck at the worker: glitchtip-worker is still starting; repeat in a moment"
-            .to_owned();
+
+    /// What stands below the row.
+    fn details(&self) -> Vec<String> {
+        let problem = self.problem.as_ref();
+        let what = problem.map(|it| it.what.trim().to_owned());
+        let hint = problem.and_then(|it| it.hint.as_ref());
+        let hint = hint.map(|hint| format!("  hint: {hint}"));
+        what.into_iter()
+            .chain(hint)
+            .chain(self.note.clone())
+            .collect()
     }
-    let queue = match (worker, waiting) {
-        ("healthy" | "unhealthy" | "running", Some(0)) => {
-            format!(
-                "{worker} glitchtip-worker took it out of the queue, and within {seconds} s stored nothing"
-            )
+
+    fn to_json(&self) -> JsonStep<'_> {
+        JsonStep {
+            component: self.component,
+            claim: self.claim,
+            result: self.result,
+            problem: self.problem.as_ref().map(|problem| JsonProblem {
+                what: &problem.what,
+                hint: problem.hint.as_deref(),
+            }),
+            note: self.note.as_deref(),
+            seconds: self.seconds,
         }
-        ("healthy" | "unhealthy" | "running", _) => {
-            format!("{worker} glitchtip-worker did not take it within {seconds} s")
+    }
+}
+
+/// What is known of an error that was accepted and does not appear.
+pub struct Stuck<'a> {
+    /// The service whose process takes events out of the queue.
+    pub worker: &'a str,
+    /// The health or state of its container.
+    pub state: &'a str,
+    pub takes_writes: bool,
+    /// How many tasks are in the queue, as far as it is known.
+    pub waiting: Option<u64>,
+    pub seconds: u64,
+}
+
+impl Stuck<'_> {
+    /// Which hop lost the error.
+    pub fn explain(&self) -> Problem {
+        let (worker, state, seconds) = (self.worker, self.state, self.seconds);
+        if !self.takes_writes {
+            return Problem::new("lost between the worker and PostgreSQL, which takes no writes");
         }
-        _ => format!("glitchtip-worker is {worker}"),
-    };
-    format!(
-        "stuck at the worker: {queue}.\n\
-         `cargo xtask restart glitchtip-worker` recovers it, `cargo xtask logs glitchtip-worker` shows why"
-    )
+        if state == "starting" {
+            let problem = Problem::new(format!("stuck at the worker: {worker} is still starting"));
+            return problem.hint("repeat `cargo xtask verify` in a moment");
+        }
+        let what = match (state, self.waiting) {
+            ("healthy" | "unhealthy" | "running", Some(0)) => {
+                format!("{worker} ({state}) took it and stored nothing within {seconds} s")
+            }
+            ("healthy" | "unhealthy" | "running", _) => {
+                format!("{worker} ({state}) did not take it within {seconds} s")
+            }
+            _ => format!("{worker} is {state}"),
+        };
+        Problem::new(format!("stuck at the worker: {what}")).hint(format!(
+            "`cargo xtask restart {worker}` recovers it, `cargo xtask logs {worker}` shows why"
+        ))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn step(result: StepResult, detail: Option<&str>) -> Step {
+    fn step(result: StepResult, problem: Option<Problem>) -> Step {
         Step {
-            part: "umami",
+            component: "umami",
             claim: "answers",
             result,
-            detail: detail.map(str::to_owned),
+            problem,
+            note: None,
             seconds: 0.25,
         }
     }
 
     #[test]
     fn a_failed_step_says_why_and_the_rest_was_not_tried() {
-        let failed = step(StepResult::Failed, Some("nothing answers\nstart it"));
-        let steps = vec![
+        let problem = Problem::new("nothing answers\nat all").hint("start it");
+        let mut steps = vec![
             step(StepResult::Passed, None),
-            failed,
+            step(StepResult::Failed, Some(problem)),
             step(StepResult::Skipped, None),
         ];
+        steps[0].note = Some("slowly".to_owned());
         let report = Report::new(steps, 1.0);
         assert!(!report.passed);
         assert_eq!(
             report.render(),
-            "ok         umami  answers   0.25 s\n\
-             FAILED     umami  answers   0.25 s\n    nothing answers\n    start it\n\
+            "ok         umami  answers   0.25 s\n    slowly\n\
+             FAILED     umami  answers   0.25 s\n    nothing answers\n    at all\n      hint: start it\n\
              not tried  umami  answers\n\
              1 of 3 steps failed, 1 could not be tried\n"
         );
@@ -159,56 +234,85 @@ mod tests {
 
     #[test]
     fn nothing_but_passed_steps_passes() {
-        let report = Report::new(
-            vec![
-                step(StepResult::Passed, None),
-                step(StepResult::Passed, None),
-            ],
-            1.25,
-        );
+        let passed = || step(StepResult::Passed, None);
+        let report = Report::new(vec![passed(), passed()], 1.25);
         assert!(report.passed);
         assert!(report.render().ends_with("all 2 steps passed in 1.2 s\n"));
         assert!(!Report::new(vec![step(StepResult::Skipped, None)], 1.0).passed);
     }
 
+    /// The shape that deploy/analytics/README.md promises.
+    #[test]
+    fn json_has_the_documented_shape() {
+        let problem = Problem::new("nothing answers").hint("start it");
+        let steps = vec![
+            step(StepResult::Failed, Some(problem)),
+            step(StepResult::Skipped, None),
+        ];
+        let json = Report::new(steps, 1.5).render_json().unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let expected = serde_json::json!({
+            "version": 1,
+            "passed": false,
+            "seconds": 1.5,
+            "steps": [
+                {"component": "umami", "claim": "answers", "result": "failed", "note": null, "seconds": 0.25,
+                 "problem": {"what": "nothing answers", "hint": "start it"}},
+                {"component": "umami", "claim": "answers", "result": "skipped", "note": null, "seconds": 0.25,
+                 "problem": null},
+            ],
+        });
+        assert_eq!(json, expected);
+
+        let readme = include_str!("../../../deploy/analytics/README.md");
+        for field in ["version", "passed", "seconds", "steps"] {
+            assert!(readme.contains(&format!("| `{field}` |")), "{field}");
+        }
+        for field in ["component", "claim", "result", "problem", "note", "seconds"] {
+            assert!(
+                readme.contains(&format!("| `steps[].{field}` |")),
+                "{field}"
+            );
+        }
+    }
+
     #[test]
     fn names_the_hop_that_lost_the_error() {
+        const WELL: Stuck = Stuck {
+            worker: "glitchtip-worker",
+            state: "healthy",
+            takes_writes: true,
+            waiting: Some(0),
+            seconds: 10,
+        };
         #[track_caller]
-        fn check(worker: &str, database: bool, waiting: Option<u64>, expected: &str) {
-            let explained = explain_stuck(worker, database, waiting, 10);
+        fn check(stuck: &Stuck, expected: &str) {
+            let Problem { what, hint, .. } = stuck.explain();
+            let explained = format!("{what}\n{}", hint.unwrap_or_default());
             assert!(explained.contains(expected), "{explained}");
         }
-        check(
-            "exited",
-            true,
-            Some(4),
-            "stuck at the worker: glitchtip-worker is exited.\n`cargo xtask restart",
-        );
-        check("absent", true, None, "glitchtip-worker is absent");
-        check("starting", true, Some(1), "still starting; repeat");
-        check(
-            "healthy",
-            false,
-            Some(0),
-            "lost between the worker and PostgreSQL",
-        );
-        check(
-            "healthy",
-            true,
-            Some(4),
-            "healthy glitchtip-worker did not take it within 10 s",
-        );
-        check(
-            "unhealthy",
-            true,
-            Some(0),
-            "took it out of the queue, and within 10 s stored nothing",
-        );
-        check(
-            "healthy",
-            true,
-            Some(0),
-            "`cargo xtask restart glitchtip-worker` recovers it",
-        );
+        let in_state = |state, waiting| Stuck {
+            state,
+            waiting,
+            ..WELL
+        };
+        let read_only = Stuck {
+            takes_writes: false,
+            ..WELL
+        };
+        let restart = "glitchtip-worker is exited\n`cargo xtask restart glitchtip-worker` recovers";
+        check(&in_state("exited", Some(4)), restart);
+        check(&in_state("absent", None), "glitchtip-worker is absent");
+        check(&in_state("starting", Some(1)), "still starting\nrepeat");
+        check(&read_only, "lost between the worker and PostgreSQL");
+        let not_taken = "glitchtip-worker (healthy) did not take it within 10 s";
+        check(&in_state("healthy", Some(4)), not_taken);
+        let not_stored = "(unhealthy) took it and stored nothing within 10 s";
+        check(&in_state("unhealthy", Some(0)), not_stored);
+        let embedded = Stuck {
+            worker: "glitchtip-web",
+            ..WELL
+        };
+        check(&embedded, "glitchtip-web (healthy) took it");
     }
 }

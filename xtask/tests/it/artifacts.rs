@@ -249,8 +249,8 @@ fn every_variable_is_in_the_template_and_every_one_there_is_used() {
         .into_iter()
         .map(|reference| reference.name)
         .collect();
-    // The browser's name for Umami: nothing inside the stack needs it, `cargo xtask hosts` does.
-    let ours = BTreeSet::from(["UMAMI_HOSTNAME".to_owned()]);
+    // The browser's names for Umami: nothing inside the stack needs them.
+    let ours = BTreeSet::from(["UMAMI_HOSTNAME", "UMAMI_URL"].map(str::to_owned));
     let known: BTreeSet<String> = template().into_keys().collect();
     assert_eq!(known, used.union(&ours).cloned().collect());
 }

@@ -213,6 +213,29 @@ impl Checkout {
             .to_owned()
     }
 
+    /// A `docker` by which published ports seem to be others, from the first of each pair to the second; first
+    /// on `PATH` of what runs with the result.
+    #[cfg(unix)]
+    pub fn docker_that_moves_ports(&self, moved: &[(u16, u16)]) -> String {
+        use std::os::unix::fs::PermissionsExt;
+
+        let path = std::env::var("PATH").unwrap_or_default();
+        let folder = self.root().join("moved");
+        fs::create_dir_all(&folder).unwrap();
+        let edit =
+            |(from, to): &(u16, u16)| format!("s/\"HostPort\": \"{from}\"/\"HostPort\": \"{to}\"/");
+        let edits: Vec<String> = moved.iter().map(edit).collect();
+        let edits = edits.join(";");
+        let script = format!(
+            "#!/bin/sh\nPATH='{path}'\nif [ \"$1\" = inspect ]; then docker \"$@\" | sed '{edits}'\n\
+             else exec docker \"$@\"; fi\n"
+        );
+        let docker = folder.join("docker");
+        fs::write(&docker, script).unwrap();
+        fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+        format!("{}:{path}", folder.display())
+    }
+
     /// A `docker` that only writes down its arguments; first on `PATH` of what runs with the result.
     pub fn note_taking_docker(&self) -> (String, PathBuf) {
         let folder = self.root().join("fake");

@@ -31,8 +31,10 @@ mod outputs;
 #[cfg(unix)]
 mod pretend;
 mod remedies;
+mod public;
 mod scripts;
 mod setup;
 mod shared;
 mod stack;
+mod stranger;
 mod tidy;

@@ -117,6 +117,11 @@ def signup(request):
 
 def session(request):
     user = session_user(request)
+    if user and request.method == "DELETE":
+        if not has_csrf_token(request):
+            return JsonResponse({"detail": "CSRF Failed"}, status=403)
+        cache.delete(f"session:{request.COOKIES['sessionid']}")
+        user = None
     if user:
         return answer(user)
     return JsonResponse({"status": 401, "data": {"flows": []}, "meta": {"is_authenticated": False}}, status=401)

@@ -355,7 +355,9 @@ def issues(request, organization, project=None):
 def issue_detail(request, issue_id):
     found = find(issues_of(request.user), pk=issue_id)
     if request.method == "DELETE":
-        found.delete()
+        with connection.cursor() as cursor:
+            cursor.execute("delete from issue_events_issueevent where issue_id = %s", [found.pk])
+        found.force_delete()
         return HttpResponse(status=204)
     if request.method == "PUT":
         status = body_of(request).get("status")
