@@ -21,7 +21,13 @@ pub fn hostnames(checkout: &Checkout) -> anyhow::Result<Vec<Hostname>> {
         value.ok_or_else(|| anyhow!(missing()))
     };
 
-    let hostnames = hostname::from_settings(&value("UMAMI_HOSTNAME")?, &value("GLITCHTIP_DOMAIN")?);
+    let url = env_file::value_of(&text, "UMAMI_URL").with_context(|| path.clone())?;
+    let umami = match url.filter(|url| !url.trim().is_empty()) {
+        // Then nobody asks for UMAMI_HOSTNAME.
+        Some(url) => hostname::host_of(url.trim()).to_owned(),
+        None => value("UMAMI_HOSTNAME")?,
+    };
+    let hostnames = hostname::from_settings(&umami, &value("GLITCHTIP_DOMAIN")?);
     hostnames.map_err(|invalid| {
         let assignments = env_file::parse(&text).unwrap_or_default();
         let line = assignments

@@ -122,7 +122,7 @@ pub struct InvalidSetting {
 }
 
 /// `http://errors.local:3002/path` has the host `errors.local`.
-fn host_of(url: &str) -> &str {
+pub fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();

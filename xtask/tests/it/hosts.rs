@@ -356,6 +356,20 @@ fn a_public_name_is_left_to_dns() {
     );
 }
 
+#[test]
+fn a_public_address_of_umami_stands_for_its_hostname() {
+    let machine = Machine::new(USERS);
+    machine.checkout.write(
+        ".env",
+        "UMAMI_HOSTNAME=analytics.local\nUMAMI_URL=https://stats.example.com:8443/\n\
+         GLITCHTIP_DOMAIN=https://errors.example.com\n",
+    );
+    let check = machine.hosts(&["--check"]).code(1).stdout;
+    assert!(check.contains("stats.example.com does not"), "{check}");
+    assert!(!check.contains("analytics.local"), "{check}");
+    assert!(!check.contains("cargo xtask hosts"), "{check}");
+}
+
 /// Runs a command on a terminal, where someone types `input`; asserts its exit code.
 #[track_caller]
 fn on_terminal(command: &mut Command, input: &str, code: i32) -> Run {
