@@ -6,22 +6,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use super::condition::{Condition, Opened};
 use super::file::Archive;
-use super::manifest::{self, Application, Database, FORMAT, Manifest};
+use super::manifest::{self, Application, COMPLETE, Database, Manifest, PARTIAL};
+use super::save::{Saved, files_name};
 use super::stores::{SERVICES, Stores};
 use super::{APPLICATIONS, ENV, scripts};
 use crate::docker::invocation::Pipe;
 use crate::problem::Problem;
 use crate::session::Session;
 use crate::system::{clock, files};
-use crate::terminal::say;
 use crate::terminal::text::{render_bytes, render_timestamp};
+use crate::terminal::{self, say};
 
 /// What is wanted of a backup.
 pub struct Wanted<'a> {
     pub folder: &'a Path,
     pub verification: Verification,
     pub env: EnvPart,
+    pub broken: Broken,
 }
 
 /// How a backup is proven.
@@ -39,90 +42,233 @@ pub enum EnvPart {
     LeaveOut,
 }
 
+/// What becomes of a store that cannot be saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// There is no backup then.
+    Refuse,
+    /// The backup is partial.
+    LeaveOut,
+    /// The backup is partial, and has the files of the store as they are: they are about to be replaced or
+    /// deleted, and somebody may know how to mend them.
+    KeepFiles,
+}
+
 impl Wanted<'_> {
-    /// A verified backup without secrets.
+    /// A complete and verified backup without secrets.
     pub fn new(folder: &Path) -> Wanted<'_> {
         Wanted {
             folder,
             verification: Verification::Restore,
             env: EnvPart::LeaveOut,
+            broken: Broken::Refuse,
         }
     }
+
+    /// Of everything that is about to be replaced or deleted, in whatever state it is.
+    pub fn of_all(folder: &Path) -> Wanted<'_> {
+        Wanted {
+            broken: Broken::KeepFiles,
+            ..Wanted::new(folder)
+        }
+    }
+}
+
+/// A backup that was made.
+pub struct Created {
+    pub path: PathBuf,
+    /// What is not in it, and why.
+    pub missing: BTreeMap<String, String>,
 }
 
 /// Makes a backup and returns where it is.
 ///
 /// # Errors
 /// Whatever goes wrong, no file has got its final name, and nothing runs that did not before.
-pub fn create(session: &Session, stores: &Stores, wanted: &Wanted) -> anyhow::Result<PathBuf> {
-    let was_started = stores.ensure_running()?;
-    let created = write(session, stores, wanted);
-    if was_started {
-        let stopped = stores.stop(&["postgres", "redis"]);
-        // Why there is no backup is the more important news.
-        let path = created?;
-        stopped?;
-        return Ok(path);
-    }
-    created
+pub fn create(session: &Session, stores: &Stores, wanted: &Wanted) -> anyhow::Result<Created> {
+    let opened = open(stores, wanted.broken)?;
+    let created = create_from(session, stores, &opened, wanted);
+    let stopped = stores.stop(&opened.started);
+    // Why there is no backup is the more important news.
+    let created = created?;
+    stopped?;
+    Ok(created)
 }
 
-fn write(session: &Session, stores: &Stores, wanted: &Wanted) -> anyhow::Result<PathBuf> {
+fn open(stores: &Stores, broken: Broken) -> anyhow::Result<Opened> {
+    let opened = stores.open()?;
+    if broken != Broken::Refuse {
+        return Ok(opened);
+    }
+    let conditions = [&opened.postgres, &opened.redis, &opened.uploads];
+    if let Some(reason) = conditions.iter().find_map(|it| it.reason()) {
+        stores.stop(&opened.started)?;
+        bail!(
+            Problem::new(reason).hint(
+                "`cargo xtask backup --list` shows what `cargo xtask restore` can bring back"
+            )
+        );
+    }
+    Ok(opened)
+}
+
+/// [`create`] of stores that have been opened, which are left as they are.
+///
+/// # Errors
+/// Whatever goes wrong, no file has got its final name.
+pub fn create_from(
+    session: &Session,
+    stores: &Stores,
+    opened: &Opened,
+    wanted: &Wanted,
+) -> anyhow::Result<Created> {
     let versions = start_versions(stores);
-    let prefix = format!(".{}-backup-", stores.config.name);
+    let project = &stores.config.name;
+    let prefix = format!(".{project}-backup-");
     files::ensure_private_folder(wanted.folder)?;
     files::remove_abandoned(wanted.folder, &prefix);
     let draft = files::begin_private(wanted.folder, &prefix)?;
     let clone = draft.as_file().try_clone().context("writing the backup")?;
     let mut archive = Archive::write_to(clone);
 
-    let (postgres, databases) = add_data(stores, &mut archive)?;
-    if wanted.env == EnvPart::Include {
-        let text = files::read_text(&session.checkout.env_file())?.unwrap_or_default();
-        archive.add(ENV, &mut text.as_bytes())?;
-    }
-    if wanted.verification == Verification::Restore {
-        verify(stores, &mut archive, &databases)?;
-    }
+    let content = fill(session, stores, opened, (&mut archive, wanted))?;
 
-    let made_at = free_time(wanted.folder, &stores.config.name);
+    let made_at = free_time(wanted.folder, project);
     let manifest = Manifest {
-        format: FORMAT,
-        name: manifest::file_name(&stores.config.name, made_at),
+        format: if content.missing.is_empty() {
+            COMPLETE
+        } else {
+            PARTIAL
+        },
+        name: manifest::file_name(project, made_at),
         made_at: render_timestamp(made_at),
-        project: stores.config.name.clone(),
+        project: project.clone(),
         verified: wanted.verification == Verification::Restore,
-        postgres,
+        postgres: content.postgres,
         applications: applications(stores, versions)?,
-        databases,
+        databases: content.databases,
         parts: archive.parts.clone(),
+        missing: content.missing,
     };
     archive.finish(&manifest)?;
     let path = wanted.folder.join(&manifest.name);
     files::publish(draft, &path)?;
 
     report(&manifest, files::size(&path)?, wanted.env);
-    Ok(path)
+    Ok(Created {
+        path,
+        missing: manifest.missing,
+    })
 }
 
-/// Adds all that is not derived from something else; returns the server's version and what is in the
-/// databases.
-fn add_data(
+/// What a backup holds, and what it does not.
+#[derive(Default)]
+struct Content {
+    /// The server's version.
+    postgres: String,
+    databases: BTreeMap<String, Database>,
+    missing: BTreeMap<String, String>,
+}
+
+impl Content {
+    /// What `save` saved of a store; else notes why it is missing.
+    fn take<T>(
+        &mut self,
+        what: &str,
+        condition: &Condition,
+        save: impl FnOnce() -> anyhow::Result<Saved<T>>,
+    ) -> anyhow::Result<Option<T>> {
+        let reason = match condition.reason() {
+            Some(reason) => reason.to_owned(),
+            None => match save()? {
+                Ok(saved) => return Ok(Some(saved)),
+                Err(error) => format!("{error:#}"),
+            },
+        };
+        self.missing.insert(what.to_owned(), reason);
+        Ok(None)
+    }
+
+    fn lacks(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.missing.contains_key(*name))
+    }
+}
+
+/// Fills an archive with all that is wanted and can be saved.
+fn fill(
+    session: &Session,
     stores: &Stores,
-    archive: &mut Archive,
-) -> anyhow::Result<(String, BTreeMap<String, Database>)> {
+    opened: &Opened,
+    (archive, wanted): (&mut Archive, &Wanted),
+) -> anyhow::Result<Content> {
+    let content = add_data(stores, opened, archive)?;
+    if wanted.broken == Broken::KeepFiles {
+        keep_files(stores, opened, &content, archive)?;
+    }
+    if !content.missing.is_empty() && (wanted.broken == Broken::Refuse || archive.parts.is_empty())
+    {
+        let reasons = content.missing.iter();
+        let reasons: Vec<String> = reasons
+            .map(|(what, why)| format!("{what} ({why})"))
+            .collect();
+        bail!("could not be saved: {}", reasons.join(", "));
+    }
+
+    if wanted.env == EnvPart::Include {
+        let text = files::read_text(&session.checkout.env_file())?.unwrap_or_default();
+        archive.add(ENV, &mut text.as_bytes())?;
+    }
+    if wanted.verification == Verification::Restore {
+        verify(stores, archive, &content.databases)?;
+    }
+    Ok(content)
+}
+
+/// Adds all that is not derived from something else, as far as it can be read.
+fn add_data(stores: &Stores, opened: &Opened, archive: &mut Archive) -> anyhow::Result<Content> {
+    let mut content = Content::default();
     // Redis first: an event that is still queued in it may be in the database too by the time that is
     // dumped, and is stored once all the same; the other way round it could be in neither.
-    stores.dump_redis(archive)?;
-    let mut databases = BTreeMap::new();
-    let mut postgres = String::new();
+    content.take("redis", &opened.redis, || stores.dump_redis(archive))?;
     for service in SERVICES {
-        let said = stores.dump(service, archive)?;
-        postgres = said.version;
-        databases.insert(service.to_owned(), said.database);
+        let said = content.take(service, &opened.postgres, || stores.dump(service, archive))?;
+        if let Some(said) = said {
+            content.postgres = said.version;
+            content.databases.insert(service.to_owned(), said.database);
+        }
     }
-    stores.dump_rest(archive)?;
-    Ok((postgres, databases))
+    if !content.databases.is_empty() {
+        let roles = || stores.dump_roles(archive);
+        content.take("roles", &opened.postgres, roles)?;
+    }
+    content.take("uploads", &opened.uploads, || stores.dump_uploads(archive))?;
+    Ok(content)
+}
+
+/// Adds the files of each store that could not be saved otherwise.
+fn keep_files(
+    stores: &Stores,
+    opened: &Opened,
+    content: &Content,
+    archive: &mut Archive,
+) -> anyhow::Result<()> {
+    for (service, key, condition, names) in [
+        ("postgres", "postgres_data", &opened.postgres, &SERVICES[..]),
+        ("redis", "redis_data", &opened.redis, &["redis"]),
+    ] {
+        if !content.lacks(names) || matches!(condition, Condition::Nothing(_)) {
+            continue;
+        }
+        stores.stop(&[service])?;
+        stores.copy_files(key, archive)?;
+        if !condition.is_broken() {
+            stores.ensure_running()?;
+        }
+    }
+    if content.lacks(&["uploads"]) && opened.uploads == Condition::Usable {
+        bail!("{}", content.missing["uploads"]);
+    }
+    Ok(())
 }
 
 fn verify(
@@ -203,11 +349,21 @@ fn report(manifest: &Manifest, size: u64, env: EnvPart) {
     } else {
         "not verified"
     };
-    say!(
-        "saved {} rows ({}), {proof}",
-        manifest.rows(),
-        render_bytes(size)
-    );
+    let (rows, size) = (manifest.rows(), render_bytes(size));
+    if manifest.is_complete() {
+        say!("saved {rows} rows ({size}), {proof}");
+    } else {
+        say!("saved a part: {rows} rows ({size}), {proof}");
+    }
+    for (what, why) in &manifest.missing {
+        terminal::say_warning(&Problem::new(format!("not saved: {what} ({why})")));
+    }
+    for key in ["postgres_data", "redis_data"] {
+        let part = files_name(key);
+        if manifest.parts.contains_key(&part) {
+            say!("kept the files of {key} as they are, as {part} in the backup");
+        }
+    }
     if env == EnvPart::LeaveOut {
         say!("the secrets of .env are not in it: keep a copy of .env, or use `--with-env`");
     }

@@ -60,6 +60,16 @@ impl Archive {
         Ok(())
     }
 
+    /// Takes the part that was added last out again.
+    pub fn discard(&mut self, name: &str) -> anyhow::Result<()> {
+        self.parts.remove(name);
+        if let Some(offset) = self.offsets.remove(name) {
+            let cut = self.file.set_len(offset - BLOCK);
+            cut.with_context(|| format!("taking {name} out of the backup"))?;
+        }
+        Ok(())
+    }
+
     /// Adds the manifest and the checksums; then the file is whole.
     pub fn finish(&mut self, manifest: &Manifest) -> anyhow::Result<()> {
         let text = format!("{}\n", serde_json::to_string_pretty(manifest)?);

@@ -11,8 +11,10 @@ use crate::docker::versions::Version;
 use crate::problem::Problem;
 use crate::terminal::text::render_timestamp;
 
-/// A file with another number is none that we can read.
-pub const FORMAT: u32 = 1;
+/// The format of a complete backup, which every xtask reads.
+pub const COMPLETE: u32 = 1;
+/// The format of one from which something is missing. A file with a higher number is none that we can read.
+pub const PARTIAL: u32 = 2;
 pub const BLOCK: u64 = 512;
 pub const MANIFEST: &str = "manifest.json";
 pub const SUMS: &str = "SHA256SUMS";
@@ -31,7 +33,7 @@ pub struct Manifest {
     pub project: String,
     /// Whether it has been restored once, and everything in it counted.
     pub verified: bool,
-    /// The server's version.
+    /// The server's version; empty where its data is missing.
     pub postgres: String,
     /// By service.
     pub applications: BTreeMap<String, Application>,
@@ -39,6 +41,10 @@ pub struct Manifest {
     pub databases: BTreeMap<String, Database>,
     /// By name, without the manifest and the checksums.
     pub parts: BTreeMap<String, Part>,
+    /// What could not be saved, and why: databases by service, `redis`, `uploads`. Empty in a complete
+    /// backup.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,15 +84,45 @@ impl Manifest {
             format: u32,
         }
         match serde_json::from_str::<Numbered>(json) {
-            Ok(found) if found.format > FORMAT => {
+            Ok(found) if found.format > PARTIAL => {
                 return Err(format!(
-                    "a newer xtask made it (format {}, this one reads {FORMAT}); `git pull` and repeat",
+                    "a newer xtask made it (format {}, this one reads {PARTIAL}); `git pull` and repeat",
                     found.format
                 ));
             }
             _ => {}
         }
         serde_json::from_str(json).map_err(|error| format!("its manifest cannot be read: {error}"))
+    }
+
+    /// Whether it brings back all data.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// `verified`, `not verified`, or what is missing.
+    pub fn state(&self) -> String {
+        if !self.is_complete() {
+            return format!("partial: no {}", self.missing_names());
+        }
+        let state = if self.verified {
+            "verified"
+        } else {
+            "not verified"
+        };
+        state.to_owned()
+    }
+
+    /// Whether anything in it can be restored: files that were kept as they are cannot.
+    pub fn brings_anything(&self) -> bool {
+        let names = [super::save::REDIS, super::save::UPLOADS];
+        !self.databases.is_empty() || names.iter().any(|name| self.parts.contains_key(*name))
+    }
+
+    /// The names of what is missing: `redis, umami`.
+    pub fn missing_names(&self) -> String {
+        let names: Vec<&str> = self.missing.keys().map(String::as_str).collect();
+        names.join(", ")
     }
 
     /// How many rows all its tables have.
@@ -403,7 +439,7 @@ mod tests {
             ..Database::default()
         };
         Manifest {
-            format: FORMAT,
+            format: COMPLETE,
             name: String::new(),
             made_at: String::new(),
             project: String::new(),
@@ -412,6 +448,7 @@ mod tests {
             applications: BTreeMap::from([("umami".to_owned(), application)]),
             databases: BTreeMap::from([("umami".to_owned(), database)]),
             parts: BTreeMap::new(),
+            missing: BTreeMap::new(),
         }
     }
 
@@ -455,10 +492,33 @@ mod tests {
     }
 
     #[test]
+    fn a_complete_manifest_is_written_as_it_always_was() {
+        let complete = serde_json::to_value(manifest(None, "19")).unwrap();
+        assert!(complete.get("missing").is_none());
+        assert_eq!(complete["format"], 1);
+        assert!(
+            Manifest::parse(&complete.to_string())
+                .unwrap()
+                .is_complete()
+        );
+    }
+
+    #[test]
+    fn a_partial_backup_names_what_is_missing() {
+        let mut partial = manifest(None, "19");
+        partial.verified = true;
+        assert_eq!(partial.state(), "verified");
+        let why = "redis does not start".to_owned();
+        partial.missing.insert("redis".to_owned(), why);
+        let read = Manifest::parse(&serde_json::to_string(&partial).unwrap()).unwrap();
+        assert_eq!(read.state(), "partial: no redis");
+    }
+
+    #[test]
     fn a_manifest_of_a_newer_format_is_refused_by_name() {
         let mut newer = serde_json::to_value(manifest(None, "19")).unwrap();
         assert!(Manifest::parse(&newer.to_string()).is_ok());
-        newer["format"] = 2.into();
+        newer["format"] = 3.into();
         newer["applications"] = "something else".into();
         assert!(
             Manifest::parse(&newer.to_string())

@@ -1,10 +1,14 @@
 //! Backup files, and the data that they are made of.
 
+pub mod condition;
 pub mod create;
 pub mod file;
 pub mod list;
+pub mod load;
 pub mod manifest;
+pub mod probe;
 pub mod replace;
+pub mod save;
 pub mod scripts;
 pub mod stores;
 

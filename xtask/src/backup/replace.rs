@@ -2,7 +2,9 @@
 //! counted, the old data stays where it is.
 
 use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
 
+use super::condition::Opened;
 use super::create::check;
 use super::file::Archive;
 use super::manifest::{Manifest, parse_known, refusal};
@@ -14,18 +16,80 @@ use crate::problem::Problem;
 use crate::system::files;
 use crate::terminal::progress::Meter;
 
-/// Restores beside what is there, counts, and only then replaces. The applications must not run. Killed or
-/// failed, [`Stores::settle`] brings it to an end.
+/// How a backup takes the place of what is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// PostgreSQL runs, and its databases are swapped.
+    #[default]
+    Databases,
+    /// PostgreSQL does not start, or there is nothing for it: files are swapped.
+    Files,
+}
+
+/// Which way a backup can go.
+pub fn choose_way(opened: &Opened, manifest: &Manifest) -> Way {
+    if opened.postgres.is_broken() || manifest.databases.is_empty() {
+        Way::Files
+    } else {
+        Way::Databases
+    }
+}
+
+/// Restores beside what is there, counts, and only then replaces. The applications must not run; PostgreSQL
+/// must for [`Way::Databases`]. What is not in the backup stays as it is. Killed or failed, [`settle`]
+/// brings it to an end.
 ///
 /// # Errors
-/// When something does not come back; before the swap of the databases, what was there is still there.
-pub fn replace(stores: &Stores, archive: &mut Archive, manifest: &Manifest) -> anyhow::Result<()> {
-    stores.ensure_running()?;
-    let found = stores.stage(archive)?;
-    check(&manifest.databases, &found).context("what came back is not what was saved")?;
-    stores.stop(&["redis"])?;
-    stores.swap()?;
-    stores.settle().map(drop)
+/// When something does not come back; before the commit, what was there is still there.
+pub fn replace(
+    stores: &Stores,
+    archive: &mut Archive,
+    manifest: &Manifest,
+    way: Way,
+) -> anyhow::Result<()> {
+    stores.ensure_volumes()?;
+    let lost = "what came back is not what was saved";
+    match way {
+        Way::Databases => {
+            stores.ensure_postgres()?;
+            let found = stores.stage(archive)?;
+            check(&manifest.databases, &found).context(lost)?;
+            stores.stage_files(archive)?;
+            stores.stop(&["redis"])?;
+            stores.swap()?;
+            stores.settle().map(drop)
+        }
+        Way::Files => {
+            stores.stop(&["postgres", "redis"])?;
+            if !manifest.databases.is_empty() {
+                let found = stores.stage_cluster(archive)?;
+                check(&manifest.databases, &found).context(lost)?;
+            }
+            stores.stage_files(archive)?;
+            stores.commit_files()
+        }
+    }
+}
+
+/// Brings [`replace`] to its end, at whatever point it stands. The applications must not run. Returns what
+/// it did.
+///
+/// # Errors
+/// When PostgreSQL is needed for it and does not start.
+pub fn settle(stores: &Stores, way: Way) -> anyhow::Result<String> {
+    stores.ensure_volumes()?;
+    match way {
+        Way::Databases => {
+            stores.ensure_postgres()?;
+            stores.stop(&["redis"])?;
+            stores.settle()
+        }
+        Way::Files => {
+            stores.stop(&["postgres", "redis"])?;
+            stores.settle_files()
+        }
+    }
 }
 
 /// # Errors

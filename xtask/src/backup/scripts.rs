@@ -24,13 +24,17 @@ macro_rules! script {
     };
 }
 
+pub const BEGIN_CLUSTER: Script = script!("begin-cluster.sh");
 pub const DUMP: Script = script!("dump.sh", "dump.sql", "count.sql");
 pub const KNOWN: Script = script!("known.sh", "version.sh");
+pub const PROBE: Script = script!("probe.sh");
 pub const SAVE_REDIS: Script = script!("save-redis.sh");
-pub const SAVE_UPLOADS: Script = script!("save-uploads.sh");
+pub const SAVE_VOLUME: Script = script!("save-volume.sh");
 pub const SCHEMA: Script = script!("schema.sh");
-pub const SETTLE: Script = script!("settle.sh");
+pub const SETTLE: Script = script!("settle.sh", "follow.sh");
+pub const SETTLE_FILES: Script = script!("settle-files.sh", "follow.sh");
 pub const STAGE: Script = script!("stage.sh", "restore.sh", "count.sql");
+pub const STAGE_CLUSTER: Script = script!("stage-cluster.sh", "restore.sh", "count.sql");
 pub const STAGE_REDIS: Script = script!("stage-redis.sh");
 pub const STAGE_UPLOADS: Script = script!("stage-uploads.sh");
 pub const SWAP: Script = script!("swap.sh");

@@ -1,34 +1,35 @@
-//! Where the stack keeps its data, and the containers that move it. All client programs are those of the
+//! Where the stack keeps its data, and the containers that reach it. All client programs are those of the
 //! stack's own images; the user needs nothing but Docker.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use super::file::Archive;
-use super::manifest::{self as backup, Database, END, Said};
+use super::manifest as backup;
 use super::scripts::{self, Script, Tool};
 use crate::diagnosis;
 use crate::docker::invocation::Pipe;
 use crate::session::Session;
-use crate::stack::desired::Config;
+use crate::stack::desired::{Access, Config, PostgresData};
 use crate::stack::{Stack, images};
-use crate::terminal::progress::Meter;
-use crate::terminal::say;
 
-/// The parts of a backup that are no database.
-pub const REDIS: &str = "redis.rdb";
-pub const ROLES: &str = "roles.sql";
-pub const UPLOADS: &str = "uploads.tar";
+/// The services that have a database each; named like it in all that a backup holds.
+pub const SERVICES: [&str; 2] = ["umami", "glitchtip"];
+
+/// The volumes that hold data, by their keys in the compose file.
+pub const VOLUMES: [&str; 3] = ["postgres_data", "redis_data", "glitchtip_uploads"];
+
+/// The services that make PostgreSQL usable; the second one makes roles and databases.
+pub const POSTGRES: [&str; 2] = ["postgres", "postgres-init"];
 
 /// The way into PostgreSQL that needs no password: its volume, and where the client programs look for it.
-const SOCKET: (&str, &str) = ("postgres_socket", "/var/run/postgresql");
+pub const SOCKET: (&str, &str) = ("postgres_socket", "/var/run/postgresql");
 
 /// The data of one project, in reach of containers of ours.
 pub struct Stores<'a> {
     pub session: &'a Session<'a>,
     pub config: &'a Config,
-    superuser: &'a str,
+    pub superuser: &'a str,
     umami: &'a str,
     glitchtip: &'a str,
 }
@@ -65,21 +66,32 @@ impl<'a> Stores<'a> {
         })
     }
 
-    /// Whether there is any data.
+    /// Whether there is any data: a volume of any store.
+    ///
+    /// # Errors
+    /// When there is no docker.
     pub fn exist(&self) -> anyhow::Result<bool> {
-        self.session
-            .docker
-            .has_volume(self.volume("postgres_data")?)
+        for volume in VOLUMES {
+            if self.has_volume(volume)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    fn volume(&self, name: &str) -> anyhow::Result<&str> {
-        let volume = self.config.volumes.get(name);
+    pub fn has_volume(&self, key: &str) -> anyhow::Result<bool> {
+        self.session.docker.has_volume(self.volume(key)?)
+    }
+
+    /// The name of a volume, by its key in the compose file.
+    pub fn volume(&self, key: &str) -> anyhow::Result<&str> {
+        let volume = self.config.volumes.get(key);
         Ok(&volume
-            .with_context(|| format!("docker-compose.yml has no volume {name}"))?
+            .with_context(|| format!("docker-compose.yml has no volume {key}"))?
             .name)
     }
 
-    fn image(&self, service: &str) -> &str {
+    pub fn image(&self, service: &str) -> &str {
         self.config
             .services
             .get(service)
@@ -91,30 +103,54 @@ impl<'a> Stores<'a> {
     /// # Errors
     /// What does not start; why was said.
     pub fn ensure_running(&self) -> anyhow::Result<bool> {
-        let services = ["postgres", "postgres-init", "redis"];
+        self.ensure_services(&["postgres", "postgres-init", "redis"])
+    }
+
+    /// [`Stores::ensure_running`] for PostgreSQL alone.
+    ///
+    /// # Errors
+    /// When it does not start; why was said.
+    pub fn ensure_postgres(&self) -> anyhow::Result<bool> {
+        self.ensure_services(&POSTGRES)
+    }
+
+    fn ensure_services(&self, services: &[&str]) -> anyhow::Result<bool> {
         let stack = Stack::read(&self.session.docker)?;
-        if stack.are_ready(&services) {
+        if stack.are_ready(services) {
             return Ok(false);
         }
-        let started = self.start(&stack, &services);
-        let explain = |error| diagnosis::explain(&self.session.docker, self.config, error);
-        started.map_err(explain)?;
+        let started = self.start(&stack, services);
+        started.map_err(|error| self.explain(error))?;
         Ok(true)
     }
 
-    fn start(&self, stack: &Stack, services: &[&str]) -> anyhow::Result<()> {
+    /// Starts services and waits for them.
+    ///
+    /// # Errors
+    /// [`crate::stack::NotReady`]; nothing was said.
+    pub fn start(&self, stack: &Stack, services: &[&str]) -> anyhow::Result<()> {
         images::ensure(self.session, self.config)?;
-        if !self
-            .session
-            .docker
-            .has_volume(self.volume("glitchtip_uploads")?)?
-        {
-            // One that Compose has not made itself it would complain about.
-            let create = self.session.docker.compose().arg("create");
-            create.holding(&self.session.lock).text()?;
-        }
         let awaited = services.iter().map(|&name| name.to_owned()).collect();
         stack.apply(self.session, services, &awaited)
+    }
+
+    /// Says why services are not ready, and returns the error to end with.
+    pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        diagnosis::explain(&self.session.docker, self.config, error)
+    }
+
+    /// Makes the volumes that are not there; Compose would complain about one that it has not made itself.
+    ///
+    /// # Errors
+    /// What Compose says when it cannot.
+    pub fn ensure_volumes(&self) -> anyhow::Result<()> {
+        for volume in VOLUMES {
+            if !self.has_volume(volume)? {
+                let create = self.session.docker.compose().arg("create");
+                return create.holding(&self.session.lock).text().map(drop);
+            }
+        }
+        Ok(())
     }
 
     /// Whether both applications serve.
@@ -130,6 +166,9 @@ impl<'a> Stores<'a> {
     /// # Errors
     /// When one does not stop.
     pub fn stop(&self, services: &[&str]) -> anyhow::Result<()> {
+        if services.is_empty() {
+            return Ok(());
+        }
         let stop = self.session.docker.compose().arg("stop").args(services);
         stop.holding(&self.session.lock).text().map(drop)
     }
@@ -145,11 +184,38 @@ impl<'a> Stores<'a> {
     }
 
     /// A script in PostgreSQL's image, with its socket, where no password is asked for.
-    fn postgres_tool(
+    pub fn postgres_tool(
         &self,
         script: Script,
         user: &str,
         volumes: &[(&str, &str)],
+    ) -> anyhow::Result<Tool<'a>> {
+        self.postgres_tool_with(script, user, volumes, &[])
+    }
+
+    /// [`Stores::postgres_tool`] without a server, but with the data of PostgreSQL where the service has it.
+    pub fn cluster_tool(
+        &self,
+        script: Script,
+        user: &str,
+        volumes: &[(&str, &str)],
+    ) -> anyhow::Result<Tool<'a>> {
+        let data = self.postgres_data(Access::Write)?;
+        self.postgres_tool_with(script, user, volumes, &data.options)
+    }
+
+    /// Where PostgreSQL's data is, for a container of its image.
+    pub fn postgres_data(&self, access: Access) -> anyhow::Result<PostgresData> {
+        let data = self.config.postgres_data(access);
+        data.context("docker-compose.yml keeps PostgreSQL's data in no volume")
+    }
+
+    fn postgres_tool_with(
+        &self,
+        script: Script,
+        user: &str,
+        volumes: &[(&str, &str)],
+        more: &[String],
     ) -> anyhow::Result<Tool<'a>> {
         let mut options = vec!["--user".to_owned(), user.to_owned()];
         for variable in [
@@ -160,23 +226,24 @@ impl<'a> Stores<'a> {
         ] {
             options.extend(["--env".to_owned(), variable]);
         }
-        for (name, path) in volumes {
+        for (key, path) in volumes {
             options.extend([
                 "--volume".to_owned(),
-                format!("{}:{path}", self.volume(name)?),
+                format!("{}:{path}", self.volume(key)?),
             ]);
         }
+        options.extend_from_slice(more);
         Ok(self.tool(self.image("postgres"), script, &options))
     }
 
     /// A script in Redis' image, with its data.
-    fn redis_tool(&self, script: Script) -> anyhow::Result<Tool<'a>> {
+    pub fn redis_tool(&self, script: Script) -> anyhow::Result<Tool<'a>> {
         let volume = format!("{}:/data", self.volume("redis_data")?);
         let options = ["--user", "redis", "--volume", &volume].map(str::to_owned);
         Ok(self.tool(self.image("redis"), script, &options))
     }
 
-    fn tool(&self, image: &str, script: Script, options: &[String]) -> Tool<'a> {
+    pub fn tool(&self, image: &str, script: Script, options: &[String]) -> Tool<'a> {
         let docker = &self.session.docker;
         Tool::new(docker, (&self.config.name, image), script, options)
     }
@@ -215,132 +282,12 @@ impl<'a> Stores<'a> {
             .text()
     }
 
-    /// Adds a database to an archive, and what is in it: of one and the same snapshot.
-    pub fn dump(&self, service: &str, archive: &mut Archive) -> anyhow::Result<Said> {
-        let tool = self.postgres_tool(scripts::DUMP, "postgres", &[SOCKET])?;
-        let mut pipe = tool.arg(service).start(|_| Ok(()))?;
-        archive.add(&dump_name(service), &mut pipe.stdout()?)?;
-        let said = backup::parse_said(&pipe.finish()?);
-        said.warnings.iter().for_each(|warning| say!("  {warning}"));
-        if !said.is_complete {
-            bail!("the database of {service} could not be dumped; what PostgreSQL says is above");
-        }
-        Ok(said)
+    /// The newest complete backup of this project in a folder, or in that of this checkout, as a user would
+    /// type it.
+    pub fn newest_backup(&self, folder: &Path) -> Option<String> {
+        let checkout = self.session.checkout;
+        let find = |folder: &Path| super::list::newest_complete(folder, &self.config.name);
+        let path = find(folder).or_else(|| find(&checkout.backups()))?;
+        Some(checkout.display(&path).to_string())
     }
-
-    /// Adds all that is not in a database.
-    pub fn dump_rest(&self, archive: &mut Archive) -> anyhow::Result<()> {
-        let roles = [
-            "pg_dumpall",
-            "--database",
-            "postgres",
-            "--roles-only",
-            "--no-role-passwords",
-            "--username",
-        ];
-        let exec = self
-            .session
-            .docker
-            .compose()
-            .args(["exec", "--no-TTY", "postgres"]);
-        self.add(archive, ROLES, exec.args(roles).arg(self.superuser).pipe()?)?;
-        let volume = ("glitchtip_uploads", "/uploads:ro");
-        let uploads = self.postgres_tool(scripts::SAVE_UPLOADS, "root", &[volume])?;
-        self.add(archive, UPLOADS, uploads.start(|_| Ok(()))?)?;
-        // BusyBox tar also exits with 1 on real errors, so look at the size instead.
-        if archive
-            .parts
-            .get(UPLOADS)
-            .is_none_or(|part| part.size < END.len() as u64)
-        {
-            bail!("the uploads of GlitchTip could not be saved");
-        }
-        Ok(())
-    }
-
-    /// Adds what Redis holds: sessions, and events that are accepted and not yet stored.
-    pub fn dump_redis(&self, archive: &mut Archive) -> anyhow::Result<()> {
-        let script = scripts::SAVE_REDIS.text();
-        let exec = ["exec", "--no-TTY", "redis", "sh", "-c", script];
-        let pipe = self.session.docker.compose().args(exec).pipe()?;
-        self.add(archive, REDIS, pipe)
-    }
-
-    fn add(&self, archive: &mut Archive, name: &str, mut pipe: Pipe) -> anyhow::Result<()> {
-        pipe.write(|_| Ok(()))?;
-        archive.add(name, &mut pipe.stdout()?)?;
-        pipe.finish().with_context(|| format!("saving {name}"))?;
-        Ok(())
-    }
-
-    /// Restores an archive into a server that nobody else can reach and that is gone afterwards.
-    pub fn rehearse(&self, archive: &mut Archive) -> anyhow::Result<BTreeMap<String, Database>> {
-        let tool = self.postgres_tool(scripts::VERIFY, "postgres", &[])?;
-        self.load(tool, archive, &[UPLOADS], "verifying")
-    }
-
-    /// Restores all of an archive beside what is in use; returns what came back.
-    pub fn stage(&self, archive: &mut Archive) -> anyhow::Result<BTreeMap<String, Database>> {
-        let tool = self.postgres_tool(scripts::STAGE, "postgres", &[SOCKET])?;
-        let found = self.load(tool, archive, &[], "restoring")?;
-        let volume = ("glitchtip_uploads", "/uploads");
-        let uploads = self.postgres_tool(scripts::STAGE_UPLOADS, "root", &[volume])?;
-        let redis = self.redis_tool(scripts::STAGE_REDIS)?;
-        for (part, tool) in [(UPLOADS, uploads), (REDIS, redis)] {
-            let mut meter = Meter::new(part);
-            let pipe = tool.start(|stdin| archive.send(part, stdin, &mut meter))?;
-            pipe.finish().with_context(|| format!("restoring {part}"))?;
-            meter.finish();
-        }
-        Ok(found)
-    }
-
-    /// Puts the restored databases in the place of those in use, both in one transaction.
-    pub fn swap(&self) -> anyhow::Result<()> {
-        let tool = self.postgres_tool(scripts::SWAP, "postgres", &[SOCKET])?;
-        tool.text().context("swapping the databases").map(drop)
-    }
-
-    /// After the swap of the databases: lets uploads and Redis follow, and the old data go. Before it:
-    /// lets go what was restored. Can be repeated. Nothing but PostgreSQL may run. Returns what it did.
-    pub fn settle(&self) -> anyhow::Result<String> {
-        let volumes = [
-            SOCKET,
-            ("glitchtip_uploads", "/uploads"),
-            ("redis_data", "/redis"),
-        ];
-        let done = self
-            .postgres_tool(scripts::SETTLE, "root", &volumes)?
-            .text()?;
-        Ok(done.trim().to_owned())
-    }
-
-    /// Hands the databases of an archive to a script that restores them, and returns what came back.
-    fn load(
-        &self,
-        tool: Tool,
-        archive: &mut Archive,
-        more: &[&str],
-        what: &str,
-    ) -> anyhow::Result<BTreeMap<String, Database>> {
-        let dumps = SERVICES.map(dump_name);
-        let names: Vec<&str> = dumps
-            .iter()
-            .map(String::as_str)
-            .chain([ROLES])
-            .chain(more.iter().copied())
-            .collect();
-        let mut meter = Meter::new(what);
-        let pipe = tool.start(|stdin| archive.send_tar(&names, stdin, &mut meter))?;
-        let text = scripts::read(pipe)?;
-        meter.finish();
-        backup::parse_restored(&text).context("restoring did not come to its end")
-    }
-}
-
-/// The services that have a database each; named like it in all that a backup holds.
-pub const SERVICES: [&str; 2] = ["umami", "glitchtip"];
-
-pub fn dump_name(service: &str) -> String {
-    format!("{service}.dump")
 }

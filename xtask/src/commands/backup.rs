@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::backup::create::{self, EnvPart, Verification, Wanted};
+use crate::backup::create::{self, Broken, EnvPart, Verification, Wanted};
 use crate::backup::list;
 use crate::backup::stores::Stores;
 use crate::checkout::Checkout;
@@ -52,12 +52,24 @@ pub fn run(checkout: &Checkout, options: &cli::Backup) -> anyhow::Result<Outcome
         } else {
             EnvPart::LeaveOut
         },
+        broken: Broken::LeaveOut,
     };
-    let path = create::create(&session, &stores, &wanted)?;
+    let created = create::create(&session, &stores, &wanted)?;
     if let Some(keep) = options.keep {
         list::remove_older(checkout, &config.name, &folder, keep)?;
     }
 
-    terminal::print(&format!("{}\n", path.display()))?;
-    Ok(Outcome::Done)
+    terminal::print(&format!("{}\n", created.path.display()))?;
+    if created.missing.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    let names: Vec<&str> = created.missing.keys().map(String::as_str).collect();
+    let what = format!(
+        "the backup is partial: {} could not be saved",
+        names.join(", ")
+    );
+    bail!(Problem::new(what).hint(match stores.newest_backup(&folder) {
+        Some(name) => format!("`cargo xtask restore {name}` puts the newest complete backup in its place"),
+        None => "`cargo xtask doctor` says what is wrong; there is no complete backup yet".to_owned(),
+    }))
 }

@@ -68,11 +68,11 @@ fn save(session: &Session, stack: &Stack) -> anyhow::Result<()> {
         return Ok(());
     }
     let folder = session.checkout.backups();
-    let path = create::create(session, &stores, &Wanted::new(&folder)).context(
+    let created = create::create(session, &stores, &Wanted::of_all(&folder)).context(
         Problem::new("nothing was deleted, since the backup before it failed")
             .hint("to delete without a backup, repeat with `--no-backup`: the data is lost then"),
     )?;
-    let path = session.checkout.display(&path);
+    let path = session.checkout.display(&created.path);
     say!("saved the data; `cargo xtask restore {path}` brings it back");
     Ok(())
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::backup::file::{self, Archive};
+use crate::backup::manifest::Manifest;
 use crate::backup::stores::Stores;
 use crate::backup::{ENV, replace};
 use crate::checkout::Checkout;
@@ -30,6 +31,7 @@ pub fn run(checkout: &Checkout, options: &cli::Restore) -> anyhow::Result<Outcom
     })?;
     let (rows, made_at, project) = (manifest.rows(), &manifest.made_at, &manifest.project);
     say!("checked: all checksums match; saved {made_at}, {rows} rows of the project {project}");
+    say_missing(&manifest)?;
     ensure_env_file(checkout, &mut archive)?;
     let timeout = Duration::from_secs(options.wait.timeout);
     let (session, stack) = open_locked(checkout, lock, Resume::Data, timeout)?;
@@ -54,6 +56,23 @@ pub fn run(checkout: &Checkout, options: &cli::Restore) -> anyhow::Result<Outcom
     };
     restore::run(&session, (&mut archive, &manifest), safety, proof)?;
     Ok(Outcome::Done)
+}
+
+/// Says what a partial backup does not bring back.
+fn say_missing(manifest: &Manifest) -> anyhow::Result<()> {
+    if manifest.is_complete() {
+        return Ok(());
+    }
+    let names = manifest.missing_names();
+    if !manifest.brings_anything() {
+        let what = format!("the backup is partial, and nothing in it can be restored: no {names}");
+        bail!(Problem::new(what).hint("`cargo xtask backup --list` shows the others"));
+    }
+    for (what, why) in &manifest.missing {
+        let what = format!("this backup does not bring back {what}, which stays as it is ({why})");
+        terminal::say_warning(&Problem::new(what));
+    }
+    Ok(())
 }
 
 fn agrees(session: &Session, path: &Path, project: &str) -> anyhow::Result<bool> {

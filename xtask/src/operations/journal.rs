@@ -10,6 +10,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::upgrade::Upgrade;
+use crate::backup::replace::Way;
 use crate::checkout::Checkout;
 use crate::problem::Problem;
 use crate::system::files;
@@ -19,7 +20,11 @@ use crate::system::files;
 #[serde(tag = "operation", rename_all = "lowercase")]
 pub enum Record {
     /// A backup is being put in the place of the data; with its name.
-    Restore { backup: String },
+    Restore {
+        backup: String,
+        #[serde(default)]
+        way: Way,
+    },
     /// New secrets are being taken into use; with the whole `.env` from before.
     Rotate { before: String },
     /// Newer images are being taken into use.
@@ -55,6 +60,7 @@ pub fn read(checkout: &Checkout) -> anyhow::Result<Option<Record>> {
     if let Some(text) = files::read_text(&restore)? {
         return Ok(Some(Record::Restore {
             backup: text.trim().to_owned(),
+            way: Way::Databases,
         }));
     }
     if let Some(before) = files::read_text(&rotate)? {
@@ -146,8 +152,15 @@ mod tests {
     fn each_record_is_read_back() {
         let restore = Record::Restore {
             backup: "a.tar".to_owned(),
+            way: Way::Databases,
         };
         check(r#"{"operation": "restore", "backup": "a.tar"}"#, &restore);
+        let files = Record::Restore {
+            backup: "a.tar".to_owned(),
+            way: Way::Files,
+        };
+        let json = r#"{"operation": "restore", "backup": "a.tar", "way": "files"}"#;
+        check(json, &files);
         let rotate = Record::Rotate {
             before: "A=1\n".to_owned(),
         };
@@ -176,6 +189,7 @@ mod tests {
         }
         let restore = Record::Restore {
             backup: "a.tar".to_owned(),
+            way: Way::Databases,
         };
         begin(&checkout, &restore).unwrap();
         assert_eq!(read(&checkout).unwrap(), Some(restore));

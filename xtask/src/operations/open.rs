@@ -73,7 +73,7 @@ fn resume_unfinished(session: &mut Session, resume: Resume) -> anyhow::Result<()
     // Up to three: earlier versions could leave one of each.
     while let Some(record) = journal::read(session.checkout)? {
         match (&record, resume) {
-            (Record::Restore { .. }, _) => restore::resume(session)?,
+            (Record::Restore { way, .. }, _) => restore::resume(session, *way)?,
             (Record::Rotate { before }, Resume::Everything) => rotate::resume(session, before)?,
             (Record::Upgrade(it), _) if it.phase == Phase::Pulling => {
                 upgrade::resume(session, it)?;

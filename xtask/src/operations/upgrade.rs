@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::journal::{self, Record};
 use super::{prove, restore, start};
 use crate::backup::create::{self, Verification, Wanted};
+use crate::backup::file;
+use crate::backup::replace::{self, Way};
 use crate::backup::stores::Stores;
-use crate::backup::{file, replace};
 use crate::problem::Problem;
 use crate::session::Session;
 use crate::stack;
@@ -115,7 +116,7 @@ fn save(session: &Session, stores: &Stores) -> anyhow::Result<(PathBuf, String)>
     stores.ensure_running()?;
     let schema = stores.schema()?;
     let folder = session.checkout.backups();
-    let backup = create::create(session, stores, &Wanted::new(&folder))?;
+    let backup = create::create(session, stores, &Wanted::new(&folder))?.path;
     say!(
         "saved the present data in {}",
         session.checkout.display(&backup)
@@ -226,10 +227,10 @@ fn restore_data(session: &Session, stores: &Stores, upgrade: &Upgrade) -> anyhow
         ..Wanted::new(&folder)
     };
     match create::create(session, stores, &wanted) {
-        Ok(path) => {
+        Ok(created) => {
             say!(
                 "saved what the new version made of it in {}",
-                session.checkout.display(&path)
+                session.checkout.display(&created.path)
             );
         }
         Err(error) => terminal::say_warning(&Problem::of(
@@ -237,5 +238,5 @@ fn restore_data(session: &Session, stores: &Stores, upgrade: &Upgrade) -> anyhow
         )),
     }
     let (mut archive, manifest) = file::open_checked(&upgrade.backup)?;
-    replace::replace(stores, &mut archive, &manifest)
+    replace::replace(stores, &mut archive, &manifest, Way::Databases)
 }

@@ -60,6 +60,8 @@ pub struct Names {
     pub postgres_user: Option<String>,
     pub umami_database: Option<String>,
     pub glitchtip_database: Option<String>,
+    /// Where PostgreSQL keeps its data, if it is not where the image says.
+    pub pgdata: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,6 +135,31 @@ impl Config {
         self.services.values().map(|service| service.image.as_str())
     }
 
+    /// Options of `docker run` by which a container of PostgreSQL's image finds the data as the service does;
+    /// `$PGDATA` is where it lies. The path differs between images: since PostgreSQL 18 it has the version in
+    /// it. `None` where the service keeps its data in no volume.
+    pub fn postgres_data(&self, access: Access) -> Option<PostgresData> {
+        let service = self.services.get("postgres")?;
+        let mount = service
+            .volumes
+            .iter()
+            .find(|it| it.source == "postgres_data")?;
+        let volume = &self.volumes.get("postgres_data")?.name;
+        let access = match access {
+            Access::Read => ":ro",
+            Access::Write => "",
+        };
+        let mut options = vec!["--volume".to_owned()];
+        options.push(format!("{volume}:{}{access}", mount.target));
+        if let Some(folder) = &service.environment.pgdata {
+            options.extend(["--env".to_owned(), format!("PGDATA={folder}")]);
+        }
+        Some(PostgresData {
+            options,
+            mount: mount.target.clone(),
+        })
+    }
+
     /// Whether a container of this service holds another volume than it is to: one that has got another name
     /// since. Compose does not see that (2.26).
     pub fn has_other_volume(&self, service: &str, container: &Container) -> bool {
@@ -160,6 +187,22 @@ impl Config {
                 .is_some_and(|dependency| dependency.condition == "service_completed_successfully")
         })
     }
+}
+
+/// Where PostgreSQL's data is, for a container of its image.
+#[derive(Debug)]
+pub struct PostgresData {
+    /// Options of `docker run`.
+    pub options: Vec<String>,
+    /// Where the volume is.
+    pub mount: String,
+}
+
+/// What a helper container may do with a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
 }
 
 /// What a service is there for.

@@ -37,4 +37,6 @@ mod setup;
 mod shared;
 mod stack;
 mod stranger;
+#[cfg(unix)]
+mod stores;
 mod tidy;

@@ -2,8 +2,8 @@
 # Restores the databases of a backup into databases with names of their own, and counts what is in them.
 #
 # Arguments:   what is appended to the names of the databases; may be empty
-# Input:       the parts of the backup in the current folder: roles.sql, umami.dump, glitchtip.dump; each
-#              dump is deleted once it is restored
+# Input:       the parts of the backup in the current folder: roles.sql, umami.dump, glitchtip.dump; a
+#              dump that is missing is left out, each other one is deleted once it is restored
 # Output:      for each database `database|SERVICE` and the lines of count.sql; `complete` at the end
 # Environment: PGHOST, PGUSER, UMAMI_DATABASE, GLITCHTIP_DATABASE
 # Volumes:     the server's socket at PGHOST
@@ -21,6 +21,7 @@ jobs=$(nproc)
 # A role that exists already is no mistake.
 query --set ON_ERROR_STOP=0 --dbname postgres --file roles.sql >/dev/null 2>&1 || true
 for service in umami glitchtip; do
+  [ -e "$service.dump" ] || continue
   case $service in
     umami) database=$UMAMI_DATABASE$suffix ;;
     glitchtip) database=$GLITCHTIP_DATABASE$suffix ;;

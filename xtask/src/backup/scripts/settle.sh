@@ -8,6 +8,7 @@
 #              other service may use them
 # Repeatable:  yes, also when it was killed
 set -eu
+scripts=${0%/*}
 query() { psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --dbname postgres --file -; }
 drop() {
   dropdb --maintenance-db postgres --if-exists --force "$UMAMI_DATABASE$1"
@@ -27,21 +28,7 @@ if [ "$swapped" -eq 0 ]; then
   exit
 fi
 
-for folder in /uploads /redis; do
-  cd "$folder"
-  [ -d .restore/new ] || continue
-  if [ ! -e .restore/emptied ]; then
-    find . -mindepth 1 -maxdepth 1 ! -name .restore -exec rm -rf {} +
-    touch .restore/emptied
-  fi
-  find .restore/new -mindepth 1 -maxdepth 1 -exec mv {} . \;
-  # A volume that nobody used before belongs to root.
-  chown "$(stat -c %u:%g .restore/new)" .
-  chmod "$(stat -c %a .restore/new)" .
-  # From here on there is nothing more to do in this folder.
-  rmdir .restore/new
-  rm -rf .restore
-done
-sync
+sh "$scripts/follow.sh" /uploads
+sh "$scripts/follow.sh" /redis
 drop _before_restore
 echo "replaced"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts the restored databases into the place of those in use, both at once: `umami_db_restore` becomes
-# `umami_db`, which becomes `umami_db_before_restore`.
+# `umami_db`, which becomes `umami_db_before_restore`. A database that was not restored stays in use.
 #
 # Environment: PGHOST, PGUSER, UMAMI_DATABASE, GLITCHTIP_DATABASE
 # Volumes:     the server's socket at PGHOST
@@ -14,6 +14,7 @@ where datname in (:'umami', :'glitchtip', :'umami' || '_restore', :'glitchtip' |
 begin;
 select format('alter database %I rename to %I', name, name || '_before_restore'),
        format('alter database %I rename to %I', name || '_restore', name)
-from unnest(array[:'umami', :'glitchtip']) as name \gexec
+from unnest(array[:'umami', :'glitchtip']) as name
+where exists (select from pg_database where datname = name || '_restore') \gexec
 commit;
 SQL

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Restores a backup into a server that nobody else can reach and that lives as long as this script.
 #
-# Input:       a tar of roles.sql, umami.dump, glitchtip.dump, uploads.tar
+# Input:       a tar of roles.sql, umami.dump, glitchtip.dump, uploads.tar, as far as they were saved
 # Output:      that of restore.sh
 # Environment: that of restore.sh; PGDATA, the folder for the parts and the server
 # Volumes:     none at PGDATA, so that an unnamed one has all of it and goes with the container
@@ -11,8 +11,10 @@ scripts=${0%/*}
 mkdir -p "$PGDATA/parts"
 cd "$PGDATA/parts"
 tar -xf -
-tar -tf uploads.tar >/dev/null
-rm uploads.tar
+if [ -e uploads.tar ]; then
+  tar -tf uploads.tar >/dev/null
+  rm uploads.tar
+fi
 initdb --pgdata ../server --auth trust --username "$PGUSER" --encoding UTF8 --locale C --no-sync >/dev/null
 export PGHOST=/tmp
 pg_ctl --pgdata ../server --silent --wait --log ../log --options "-c listen_addresses= -c unix_socket_directories=/tmp \

@@ -1,0 +1,111 @@
+//! What is in a backup file, part by part into containers. Nothing in use is replaced before everything has
+//! come back.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+
+use super::file::Archive;
+use super::manifest::{self as backup, Database};
+use super::save::{REDIS, ROLES, UPLOADS, dump_name};
+use super::scripts::{self, Tool};
+use super::stores::{SERVICES, SOCKET, Stores};
+use crate::terminal::progress::Meter;
+
+/// The volumes that follow the databases, and where the scripts look for them.
+const FILES: [(&str, &str); 2] = [("glitchtip_uploads", "/uploads"), ("redis_data", "/redis")];
+
+impl Stores<'_> {
+    /// Restores an archive into a server that nobody else can reach and that is gone afterwards.
+    pub fn rehearse(&self, archive: &mut Archive) -> anyhow::Result<BTreeMap<String, Database>> {
+        let tool = self.postgres_tool(scripts::VERIFY, "postgres", &[])?;
+        self.load(tool, archive, &[UPLOADS], "verifying")
+    }
+
+    /// Restores the databases beside those in use; returns what came back.
+    pub fn stage(&self, archive: &mut Archive) -> anyhow::Result<BTreeMap<String, Database>> {
+        let tool = self.postgres_tool(scripts::STAGE, "postgres", &[SOCKET])?;
+        self.load(tool, archive, &[], "restoring")
+    }
+
+    /// Restores the databases into a new cluster beside the data of PostgreSQL, which must not run; returns
+    /// what came back.
+    pub fn stage_cluster(
+        &self,
+        archive: &mut Archive,
+    ) -> anyhow::Result<BTreeMap<String, Database>> {
+        self.cluster_tool(scripts::BEGIN_CLUSTER, "root", &[])?
+            .text()?;
+        let tool = self.cluster_tool(scripts::STAGE_CLUSTER, "postgres", &[])?;
+        self.load(tool, archive, &[], "restoring")
+    }
+
+    /// Restores uploads and Redis beside those in use, as far as they were saved.
+    pub fn stage_files(&self, archive: &mut Archive) -> anyhow::Result<()> {
+        let uploads = self.postgres_tool(scripts::STAGE_UPLOADS, "root", &FILES[..1])?;
+        let redis = self.redis_tool(scripts::STAGE_REDIS)?;
+        for (part, tool) in [(UPLOADS, uploads), (REDIS, redis)] {
+            if !archive.parts.contains_key(part) {
+                continue;
+            }
+            let mut meter = Meter::new(part);
+            let pipe = tool.start(|stdin| archive.send(part, stdin, &mut meter))?;
+            pipe.finish().with_context(|| format!("restoring {part}"))?;
+            meter.finish();
+        }
+        Ok(())
+    }
+
+    /// Puts the restored databases in the place of those in use, both in one transaction.
+    pub fn swap(&self) -> anyhow::Result<()> {
+        let tool = self.postgres_tool(scripts::SWAP, "postgres", &[SOCKET])?;
+        tool.text().context("swapping the databases").map(drop)
+    }
+
+    /// After the swap of the databases: lets uploads and Redis follow, and the old data go. Before it:
+    /// lets go what was restored. Can be repeated. Nothing but PostgreSQL may run. Returns what it did.
+    pub fn settle(&self) -> anyhow::Result<String> {
+        let volumes = [SOCKET, FILES[0], FILES[1]];
+        let tool = self.postgres_tool(scripts::SETTLE, "root", &volumes)?;
+        Ok(tool.text()?.trim().to_owned())
+    }
+
+    /// Takes everything that was restored beside the files in use into use. Nothing may run.
+    pub fn commit_files(&self) -> anyhow::Result<()> {
+        self.settle_files_with("commit").map(drop)
+    }
+
+    /// After [`Stores::commit_files`] began: brings it to its end. Before it: lets go what was restored. Can
+    /// be repeated. Nothing may run. Returns what it did.
+    pub fn settle_files(&self) -> anyhow::Result<String> {
+        self.settle_files_with("resume")
+    }
+
+    fn settle_files_with(&self, verb: &str) -> anyhow::Result<String> {
+        let tool = self.cluster_tool(scripts::SETTLE_FILES, "root", &FILES)?;
+        Ok(tool.arg(verb).text()?.trim().to_owned())
+    }
+
+    /// Hands the databases of an archive to a script that restores them, and returns what came back.
+    fn load(
+        &self,
+        tool: Tool,
+        archive: &mut Archive,
+        more: &[&str],
+        what: &str,
+    ) -> anyhow::Result<BTreeMap<String, Database>> {
+        let dumps = SERVICES.map(dump_name);
+        let names: Vec<&str> = dumps
+            .iter()
+            .map(String::as_str)
+            .chain([ROLES])
+            .chain(more.iter().copied())
+            .filter(|name| archive.parts.contains_key(*name))
+            .collect();
+        let mut meter = Meter::new(what);
+        let pipe = tool.start(|stdin| archive.send_tar(&names, stdin, &mut meter))?;
+        let text = scripts::read(pipe)?;
+        meter.finish();
+        backup::parse_restored(&text).context("restoring did not come to its end")
+    }
+}
