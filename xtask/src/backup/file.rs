@@ -41,7 +41,7 @@ impl Archive {
             .write_all(&backup::render_header(name, 0))
             .with_context(doing)?;
         let mut hash = Hash::new();
-        let size = copy(content, &mut self.file, u64::MAX, &mut meter, |bytes| {
+        let size = copy(content, &mut self.file, &mut meter, |bytes| {
             hash.update(bytes);
         })
         .with_context(doing)?;
@@ -115,7 +115,7 @@ impl Archive {
             .with_context(|| format!("reading {name}"))?;
         let mut hash = (!self.is_checked).then(Hash::new);
         let see = |bytes: &[u8]| hash.iter_mut().for_each(|hash| hash.update(bytes));
-        let size = copy(&mut self.file, to, part.size, meter, see)
+        let size = copy((&mut self.file).take(part.size), to, meter, see)
             .with_context(|| format!("reading {name}"))?;
         if size != part.size || hash.is_some_and(|hash| hex(&hash.finalize()) != part.sha256) {
             bail!("{name} is damaged: its checksum is not what it was when it was saved");
@@ -191,7 +191,13 @@ pub fn open_checked(path: &Path) -> anyhow::Result<(Archive, Manifest)> {
             .with_context(doing)?;
         let mut hash = Hash::new();
         let see = |bytes: &[u8]| hash.update(bytes);
-        copy(&mut archive.file, &mut io::sink(), size, &mut meter, see).with_context(doing)?;
+        copy(
+            (&mut archive.file).take(size),
+            &mut io::sink(),
+            &mut meter,
+            see,
+        )
+        .with_context(doing)?;
         found.insert(
             name.clone(),
             Part {
@@ -227,29 +233,9 @@ fn index(path: &Path) -> anyhow::Result<Archive> {
     let file = File::open(path).with_context(doing)?;
     let length = file.metadata().with_context(doing)?.len();
     let mut archive = Archive::write_to(file);
-    let mut header = [0; BLOCK as usize];
     let mut at = 0;
-    loop {
-        if at + BLOCK > length {
-            match archive.parts.is_empty() {
-                true => bail!("it is no backup made by `cargo xtask backup`"),
-                false => bail!("it is truncated: only {length} bytes are there"),
-            }
-        }
-        archive
-            .file
-            .seek(SeekFrom::Start(at))
-            .and_then(|_| archive.file.read_exact(&mut header))
-            .with_context(doing)?;
+    while let Some((name, size)) = archive.read_header(at, length)? {
         at += BLOCK;
-        let part = match backup::parse_header(&header) {
-            Ok(part) => part,
-            Err(_) if archive.parts.is_empty() => {
-                bail!("it is no backup made by `cargo xtask backup`")
-            }
-            Err(reason) => bail!("it is damaged: {reason}, at byte {}", at - BLOCK),
-        };
-        let Some((name, size)) = part else { break };
         archive.offsets.insert(name.clone(), at);
         archive.parts.insert(
             name,
@@ -258,34 +244,72 @@ fn index(path: &Path) -> anyhow::Result<Archive> {
                 sha256: String::new(),
             },
         );
-        at = at.saturating_add(size);
-        if at > length {
-            bail!("it is truncated: only {length} bytes are there");
-        }
-        let mut zeros = vec![0; backup::padding(size)];
-        archive.file.seek(SeekFrom::Start(at)).with_context(doing)?;
-        if archive.file.read_exact(&mut zeros).is_err() {
-            bail!("it is truncated: only {length} bytes are there");
-        }
-        if zeros.iter().any(|&byte| byte != 0) {
-            bail!("it is damaged: something stands between its parts, at byte {at}");
-        }
-        at += zeros.len() as u64;
+        at = archive.read_padding(at.saturating_add(size), size, length)?;
     }
     if !archive.parts.contains_key(MANIFEST) || !archive.parts.contains_key(SUMS) {
         bail!("it has no manifest, so it is no backup made by `cargo xtask backup`");
     }
-    let mut rest = Vec::new();
-    Read::by_ref(&mut archive.file)
-        .take(BLOCK + 1)
-        .read_to_end(&mut rest)
-        .with_context(doing)?;
-    match rest.len() as u64 {
-        0..BLOCK => bail!("it is truncated: only {length} bytes are there"),
-        BLOCK if rest.iter().all(|&byte| byte == 0) => Ok(archive),
-        _ => bail!("it is damaged: something follows its end"),
+    archive.read_end(length)?;
+    Ok(archive)
+}
+
+fn truncated(length: u64) -> anyhow::Error {
+    anyhow::anyhow!("it is truncated: only {length} bytes are there")
+}
+
+impl Archive {
+    /// The name and size of the part whose header is at `at`; `None` at the end of all parts.
+    fn read_header(&mut self, at: u64, length: u64) -> anyhow::Result<Option<(String, u64)>> {
+        let is_first = self.parts.is_empty();
+        if at + BLOCK > length {
+            if is_first {
+                bail!(NO_BACKUP);
+            }
+            return Err(truncated(length));
+        }
+        let mut header = [0; BLOCK as usize];
+        self.file.seek(SeekFrom::Start(at)).context("reading it")?;
+        self.file.read_exact(&mut header).context("reading it")?;
+        match backup::parse_header(&header) {
+            Ok(part) => Ok(part),
+            Err(_) if is_first => bail!(NO_BACKUP),
+            Err(reason) => bail!("it is damaged: {reason}, at byte {at}"),
+        }
+    }
+
+    /// Checks that nothing but zeros follows a part of this size, which ends at `at`; returns where the next
+    /// header is.
+    fn read_padding(&mut self, at: u64, size: u64, length: u64) -> anyhow::Result<u64> {
+        if at > length {
+            return Err(truncated(length));
+        }
+        let mut zeros = vec![0; backup::padding(size)];
+        self.file.seek(SeekFrom::Start(at)).context("reading it")?;
+        if self.file.read_exact(&mut zeros).is_err() {
+            return Err(truncated(length));
+        }
+        if zeros.iter().any(|&byte| byte != 0) {
+            bail!("it is damaged: something stands between its parts, at byte {at}");
+        }
+        Ok(at + zeros.len() as u64)
+    }
+
+    /// Checks that the second block of zeros is the last of the file.
+    fn read_end(&mut self, length: u64) -> anyhow::Result<()> {
+        let mut rest = Vec::new();
+        Read::by_ref(&mut self.file)
+            .take(BLOCK + 1)
+            .read_to_end(&mut rest)
+            .context("reading it")?;
+        match rest.len() as u64 {
+            0..BLOCK => Err(truncated(length)),
+            BLOCK if rest.iter().all(|&byte| byte == 0) => Ok(()),
+            _ => bail!("it is damaged: something follows its end"),
+        }
     }
 }
+
+const NO_BACKUP: &str = "it is no backup made by `cargo xtask backup`";
 
 fn read_manifest(archive: &mut Archive) -> anyhow::Result<Manifest> {
     Manifest::parse(&read_text(archive, MANIFEST)?).map_err(anyhow::Error::msg)
@@ -305,16 +329,14 @@ fn read_text(archive: &mut Archive, name: &str) -> anyhow::Result<String> {
     String::from_utf8(bytes).with_context(|| format!("{name} is damaged"))
 }
 
-/// Copies at most `limit` bytes, and shows each to `see`; returns how many there were.
+/// Copies everything, and shows each byte to `see`; returns how many there were.
 fn copy(
-    from: &mut (impl Read + ?Sized),
+    mut from: impl Read,
     to: &mut (impl Write + ?Sized),
-    limit: u64,
     meter: &mut Meter,
     mut see: impl FnMut(&[u8]),
 ) -> io::Result<u64> {
     let mut buffer = vec![0; 128 * 1024];
-    let mut from = from.take(limit);
     let mut size = 0;
     loop {
         let read = match from.read(&mut buffer) {

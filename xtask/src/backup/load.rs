@@ -15,17 +15,25 @@ use crate::terminal::progress::Meter;
 /// The volumes that follow the databases, and where the scripts look for them.
 const FILES: [(&str, &str); 2] = [("glitchtip_uploads", "/uploads"), ("redis_data", "/redis")];
 
+/// What the databases of a backup are restored for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To be counted; the archive of the uploads is read, too.
+    Verify,
+    Restore,
+}
+
 impl Stores<'_> {
     /// Restores an archive into a server that nobody else can reach and that is gone afterwards.
     pub fn rehearse(&self, archive: &mut Archive) -> anyhow::Result<BTreeMap<String, Database>> {
         let tool = self.postgres_tool(scripts::VERIFY, "postgres", &[])?;
-        self.load(tool, archive, &[UPLOADS], "verifying")
+        self.load(tool, archive, Purpose::Verify)
     }
 
     /// Restores the databases beside those in use; returns what came back.
     pub fn stage(&self, archive: &mut Archive) -> anyhow::Result<BTreeMap<String, Database>> {
         let tool = self.postgres_tool(scripts::STAGE, "postgres", &[SOCKET])?;
-        self.load(tool, archive, &[], "restoring")
+        self.load(tool, archive, Purpose::Restore)
     }
 
     /// Restores the databases into a new cluster beside the data of PostgreSQL, which must not run; returns
@@ -37,7 +45,7 @@ impl Stores<'_> {
         self.cluster_tool(scripts::BEGIN_CLUSTER, "root", &[])?
             .text()?;
         let tool = self.cluster_tool(scripts::STAGE_CLUSTER, "postgres", &[])?;
-        self.load(tool, archive, &[], "restoring")
+        self.load(tool, archive, Purpose::Restore)
     }
 
     /// Restores uploads and Redis beside those in use, as far as they were saved.
@@ -91,9 +99,12 @@ impl Stores<'_> {
         &self,
         tool: Tool,
         archive: &mut Archive,
-        more: &[&str],
-        what: &str,
+        purpose: Purpose,
     ) -> anyhow::Result<BTreeMap<String, Database>> {
+        let (more, what) = match purpose {
+            Purpose::Verify => (&[UPLOADS][..], "verifying"),
+            Purpose::Restore => (&[][..], "restoring"),
+        };
         let dumps = SERVICES.map(dump_name);
         let names: Vec<&str> = dumps
             .iter()

@@ -80,7 +80,7 @@ impl<'a> Tool<'a> {
     ) -> Tool<'a> {
         let archive = script.archive();
         let blocks = (archive.len() as u64 / BLOCK).to_string();
-        let invocation = docker.tool(project, image, LAUNCH, options);
+        let invocation = docker.tool((project, image), LAUNCH, options);
         Tool {
             invocation: invocation.args(["sh", &blocks, script.0[0].0]),
             archive,

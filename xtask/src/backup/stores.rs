@@ -272,7 +272,7 @@ impl<'a> Stores<'a> {
         let docker = &self.session.docker;
         let (project, image) = (&self.config.name, self.image("postgres"));
         docker
-            .tool(project, image, "exec postgres --version", &[])
+            .tool((project, image), "exec postgres --version", &[])
             .text()
     }
 

@@ -11,8 +11,7 @@ impl Docker {
     /// database. `options` are those of `docker run`.
     pub fn tool(
         &self,
-        project: &str,
-        image: &str,
+        (project, image): (&str, &str),
         script: &str,
         options: &[String],
     ) -> Invocation<'_> {

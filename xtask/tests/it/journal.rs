@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::pretend::{Pretended, SAID};
@@ -150,7 +150,7 @@ fn a_backup_that_fails_leaves_nothing_running_that_was_down() {
 fn check(verb: &[&str], unfinished: Unfinished, by: By, expected: Expected) {
     let pretended = Pretended::new();
     leave(&pretended, unfinished, by);
-    let file = backup_file(&pretended);
+    let file = backup_file(pretended.checkout.root());
     let verb: Vec<&str> = verb
         .iter()
         .map(|&word| {
@@ -289,13 +289,10 @@ fn leave(pretended: &Pretended, unfinished: Unfinished, by: By) {
     fs::write(path, text).unwrap();
 }
 
-/// A backup that version 0.9.0 made.
-fn backup_file(pretended: &Pretended) -> PathBuf {
+/// A backup that version 0.9.0 made, in a folder.
+pub fn backup_file(folder: &Path) -> PathBuf {
     let packed = include_bytes!("fixtures/analytics-2026-11-25T09-35-06Z.tar.gz");
-    let path = pretended
-        .checkout
-        .root()
-        .join("analytics-2026-11-25T09-35-06Z.tar");
+    let path = folder.join("analytics-2026-11-25T09-35-06Z.tar");
     let file = fs::File::create(&path).unwrap();
     let mut gzip = Command::new("gzip")
         .arg("-dc")

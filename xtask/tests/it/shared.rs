@@ -6,19 +6,27 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::checkout::Checkout;
 
-struct Shared {
+/// A stack that tests share.
+pub struct Shared {
     checkout: Checkout,
     /// Ends with the process, however that ends, and takes the stack away.
     _reaper: Child,
 }
 
-static SHARED: LazyLock<Mutex<Shared>> = LazyLock::new(|| {
+type SharedStack = LazyLock<Mutex<Shared>>;
+
+static SHARED: SharedStack = LazyLock::new(start);
+
+/// Another one, for tests of what was saved.
+pub static SAVED: SharedStack = LazyLock::new(start);
+
+fn start() -> Mutex<Shared> {
     let checkout = Checkout::with_stack();
     Mutex::new(Shared {
         _reaper: start_reaper(&checkout),
         checkout,
     })
-});
+}
 
 /// The shared stack, healthy, for one test alone.
 pub struct Turn(MutexGuard<'static, Shared>);
@@ -26,8 +34,14 @@ pub struct Turn(MutexGuard<'static, Shared>);
 /// Waits for a turn on the shared stack and sees that it is healthy.
 #[track_caller]
 pub fn stack() -> Turn {
+    stack_of(&SHARED)
+}
+
+/// The same for another shared stack.
+#[track_caller]
+pub fn stack_of(shared: &'static SharedStack) -> Turn {
     // A test that failed has nothing to say about the next one.
-    let turn = Turn(SHARED.lock().unwrap_or_else(PoisonError::into_inner));
+    let turn = Turn(shared.lock().unwrap_or_else(PoisonError::into_inner));
     turn.xtask(&["up"]).success();
     turn
 }
