@@ -1,6 +1,6 @@
 //! Everything that `doctor` looks at. Must change nothing.
 
-use super::finding::Finding;
+use super::finding::{self, Finding};
 use super::{
     Scene, check_before_start, compose, data, engine, env_file, hosts, images, passwords,
     resources, services, values,
@@ -25,11 +25,17 @@ pub struct Examination {
 /// When an engine that answered at first does not any more.
 pub fn examine(checkout: &Checkout) -> anyhow::Result<Examination> {
     let mut findings = env_file::check(checkout);
-    findings.push(hosts::check(checkout));
+    if finding::is_ok(&findings) {
+        findings.push(hosts::check(checkout));
+    }
     let docker = match Docker::new(checkout) {
         Ok(docker) => docker,
         Err(error) => {
-            findings.push(Finding::error(".env", Problem::of(&error)));
+            let refused = Finding::error(".env", Problem::of(&error));
+            // A file that cannot be read was found already.
+            if !findings.contains(&refused) {
+                findings.push(refused);
+            }
             return Ok(Examination::usable(findings));
         }
     };

@@ -61,7 +61,7 @@ pub fn check_before_start(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     let mut findings = compose::check(scene.checkout);
     findings.extend(names::check(scene));
     findings.extend(ports::check(scene));
-    findings.extend(mounts::check(scene));
+    findings.extend(mounts::check(scene)?);
     findings.extend(values::check(scene.checkout, Some(scene.config))?);
     Ok(findings)
 }

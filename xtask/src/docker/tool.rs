@@ -1,12 +1,62 @@
 //! Helper containers: one script each, without network, gone when it ends.
 
 use super::Docker;
-use super::invocation::Invocation;
+use super::invocation::{Invocation, stderr_of};
 
 /// The label of helper containers; its value is the project.
 const TOOL_LABEL: &str = "xtask.tool";
 
+/// What the engine sees at paths of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// At least one of them does not exist there.
+    Nothing,
+    /// All of them, as one tar archive.
+    Archive(Vec<u8>),
+    /// It did not say.
+    Unknown,
+}
+
 impl Docker {
+    /// What the engine has at `paths`, by a container that mounts them and is never started; `image` must
+    /// be on the engine.
+    ///
+    /// # Errors
+    /// When there is no docker.
+    pub fn look_through_mounts(
+        &self,
+        project: &str,
+        image: &str,
+        paths: &[String],
+    ) -> anyhow::Result<Seen> {
+        let label = format!("{TOOL_LABEL}={project}");
+        let create = ["create", "--pull", "never", "--network", "none"];
+        let mut create = self.docker().args(create).args(["--label", &label]);
+        for (number, path) in paths.iter().enumerate() {
+            // A field of comma-separated values: quotes keep commas in it.
+            let source = path.replace('"', "\"\"");
+            let mount = format!("type=bind,\"source={source}\",target=/seen/{number},readonly");
+            create = create.args(["--mount", &mount]);
+        }
+        let created = create.arg(image).text();
+        let id = match created {
+            Ok(id) => id.trim().to_owned(),
+            Err(error) if stderr_of(&error).contains("bind source path does not exist") => {
+                return Ok(Seen::Nothing);
+            }
+            Err(_) => return Ok(Seen::Unknown),
+        };
+        let copied = self.docker().args(["cp", &format!("{id}:/seen"), "-"]);
+        let copied = copied.output();
+        self.docker()
+            .args(["rm", "--force", "--volumes", &id])
+            .succeeds()?;
+        match copied? {
+            output if output.status.success() => Ok(Seen::Archive(output.stdout)),
+            _ => Ok(Seen::Unknown),
+        }
+    }
+
     /// A helper container for one script of `sh`. Its output is no log on the disk: it may be a whole
     /// database. `options` are those of `docker run`.
     pub fn tool(

@@ -327,3 +327,80 @@ fn variables_of_compose_change_nothing() {
     assert_ne!(checkout.container("umami"), before);
     checkout.xtask(&["up"]).success().says("already up to date");
 }
+
+#[test]
+fn an_env_file_that_is_none_is_named_once() {
+    let checkout = Checkout::new();
+    fake(&checkout, "docker", NO_ENGINE);
+    fs::create_dir(checkout.path(".env")).unwrap();
+    let (run, _) = with_fakes(&checkout, &["doctor"]);
+    assert_eq!(run.code, Some(1));
+    assert_eq!(
+        run.stdout.matches("is a folder").count(),
+        1,
+        "{}",
+        run.stdout
+    );
+    fs::remove_dir(checkout.path(".env")).unwrap();
+    std::os::unix::fs::symlink("nowhere", checkout.path(".env")).unwrap();
+    let (run, _) = with_fakes(&checkout, &["doctor"]);
+    assert_eq!(
+        run.stdout.matches("is a link to").count(),
+        1,
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+#[ignore = "needs an engine"]
+fn a_colon_in_the_path_is_named_before_anything_is_started() {
+    let checkout = Checkout::named("with:colon");
+    checkout.xtask(&["setup"]).success();
+    for verb in ["doctor", "up"] {
+        let run = checkout.xtask(&[verb]).code(1);
+        let said = run.stdout + &run.stderr;
+        assert!(said.contains("the path has a colon"), "{said}");
+    }
+    assert_eq!(checkout.container("umami"), "");
+}
+
+/// In a mount namespace of its own the checkout is where the engine does not look.
+#[test]
+#[ignore = "needs an engine"]
+fn an_engine_that_does_not_see_the_checkout_is_named_before_anything_is_started() {
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["setup"]).success();
+    let stack = checkout.root().join("deploy/analytics");
+    let xtask = env!("CARGO_BIN_EXE_xtask");
+    for (change, words) in [
+        (
+            "cp -a . \"$OTHER\" && mount --bind \"$OTHER\" . && cd . && echo '-- newer' >> init-db.sql && \
+             cp init-db.sql init-db.new && rm init-db.sql && mv init-db.new init-db.sql",
+            "the engine sees something else in the place of deploy/analytics/init-db.sql",
+        ),
+        (
+            "cp -a . \"$OTHER\" && mount -t tmpfs none .. && mkdir ../analytics && cd ../analytics && \
+             cp -a \"$OTHER\"/. . && mv init-db.sql other.sql && \
+             sed -i s/init-db.sql:/other.sql:/ docker-compose.yml",
+            "the engine does not see",
+        ),
+    ] {
+        let other = tempfile::tempdir().unwrap();
+        let script = format!("set -e; {change}; cd /; exec '{xtask}' up");
+        let mut unshare = checkout.command("unshare");
+        if !system_is_root() {
+            unshare.args(["--user", "--map-root-user"]);
+        }
+        unshare.args(["--mount", "sh", "-c", &script]);
+        let run = Run::of(unshare.current_dir(&stack).env("OTHER", other.path()));
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+        assert_eq!(run.code, Some(1));
+    }
+    assert_eq!(checkout.container("umami"), "");
+}
+
+fn system_is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
