@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::finding::Finding;
 use crate::checkout::Checkout;
 use crate::hosts;
+use crate::hosts::hostname::{Hostname, join};
 use crate::problem::Problem;
 
 /// How long the resolver may take.
@@ -16,12 +17,21 @@ pub fn check(checkout: &Checkout) -> Finding {
         Ok(check) => check,
         Err(error) => return Finding::warning("hosts", Problem::of(&error)),
     };
-    let away = check.hostnames.iter().filter(|check| !check.leads_here());
-    let away: Vec<String> = away.map(|check| check.hostname.to_string()).collect();
-    if away.is_empty() {
+    let missing = check.missing();
+    if !missing.is_empty() {
+        let what = format!("not resolved to this machine: {}", join(&missing));
+        let problem = Problem::new(what).hint("`cargo xtask hosts` adds them to the hosts file");
+        return Finding::warning("hosts", problem);
+    }
+    let public = check.hostnames.into_iter();
+    let public = public.filter(|check| !check.leads_here());
+    let public: Vec<Hostname> = public.map(|check| check.hostname).collect();
+    if public.is_empty() {
         return Finding::good("hosts", "the hostnames in .env lead to this machine");
     }
-    let what = format!("not resolved to this machine: {}", away.join(", "));
-    let problem = Problem::new(what).hint("`cargo xtask hosts` adds them to the hosts file");
-    Finding::warning("hosts", problem)
+    let what = format!(
+        "public names are for DNS: `cargo xtask verify --public` proves {}",
+        join(&public)
+    );
+    Finding::good("hosts", what)
 }

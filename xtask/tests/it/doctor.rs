@@ -404,3 +404,25 @@ fn system_is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
+
+#[test]
+fn the_hosts_file_is_advised_for_local_names_alone() {
+    let checkout = Checkout::new();
+    checkout.xtask(&["setup"]).success();
+    fake(&checkout, "docker", NO_ENGINE);
+    let (local, _) = with_fakes(&checkout, &["doctor"]);
+    assert!(
+        local.stdout.contains("`cargo xtask hosts`"),
+        "{}",
+        local.stdout
+    );
+
+    let names = "UMAMI_URL=https://stats.example.com\nUMAMI_HOSTNAME=stats.example.com\n\
+                 GLITCHTIP_DOMAIN=https://errors.example.com\n";
+    checkout.write(".env", &format!("{}{names}", checkout.read(".env")));
+    let (public, _) = with_fakes(&checkout, &["doctor"]);
+    let is_advised = public.stdout.contains("`cargo xtask hosts`");
+    assert!(!is_advised, "{}", public.stdout);
+    let words = "proves stats.example.com and errors.example.com";
+    assert!(public.stdout.contains(words), "{}", public.stdout);
+}
