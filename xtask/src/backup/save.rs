@@ -73,7 +73,7 @@ impl Stores<'_> {
     /// # Errors
     /// When the archive cannot be written.
     pub fn dump_uploads(&self, archive: &mut Archive) -> anyhow::Result<Saved<()>> {
-        self.add_volume(archive, UPLOADS, "glitchtip_uploads", &["at-work"])
+        self.add_volume(archive, (UPLOADS, "glitchtip_uploads"), &["at-work"])
     }
 
     /// Adds what Redis holds: sessions, and events that are accepted and not yet stored.
@@ -92,14 +92,13 @@ impl Stores<'_> {
     /// # Errors
     /// When the archive cannot be written, or the volume not be read.
     pub fn copy_files(&self, key: &str, archive: &mut Archive) -> anyhow::Result<()> {
-        self.add_volume(archive, &files_name(key), key, &[])?
+        self.add_volume(archive, (&files_name(key), key), &[])?
     }
 
     fn add_volume(
         &self,
         archive: &mut Archive,
-        part: &str,
-        key: &str,
+        (part, key): (&str, &str),
         arguments: &[&str],
     ) -> anyhow::Result<Saved<()>> {
         let tool = self.postgres_tool(scripts::SAVE_VOLUME, "root", &[(key, "/volume:ro")])?;

@@ -190,7 +190,7 @@ impl<'a> Stores<'a> {
         user: &str,
         volumes: &[(&str, &str)],
     ) -> anyhow::Result<Tool<'a>> {
-        self.postgres_tool_with(script, user, volumes, &[])
+        self.postgres_tool_with((script, user), volumes, &[])
     }
 
     /// [`Stores::postgres_tool`] without a server, but with the data of PostgreSQL where the service has it.
@@ -201,7 +201,7 @@ impl<'a> Stores<'a> {
         volumes: &[(&str, &str)],
     ) -> anyhow::Result<Tool<'a>> {
         let data = self.postgres_data(Access::Write)?;
-        self.postgres_tool_with(script, user, volumes, &data.options)
+        self.postgres_tool_with((script, user), volumes, &data.options)
     }
 
     /// Where PostgreSQL's data is, for a container of its image.
@@ -212,8 +212,7 @@ impl<'a> Stores<'a> {
 
     fn postgres_tool_with(
         &self,
-        script: Script,
-        user: &str,
+        (script, user): (Script, &str),
         volumes: &[(&str, &str)],
         more: &[String],
     ) -> anyhow::Result<Tool<'a>> {
@@ -288,6 +287,6 @@ impl<'a> Stores<'a> {
         let checkout = self.session.checkout;
         let find = |folder: &Path| super::list::newest_complete(folder, &self.config.name);
         let path = find(folder).or_else(|| find(&checkout.backups()))?;
-        Some(checkout.display(&path).to_string())
+        Some(checkout.display(&path))
     }
 }

@@ -1,11 +1,11 @@
 //! `backup`: all data in one file, proven to be restorable. The stack runs on; nothing in it is changed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::backup::create::{self, Broken, EnvPart, Verification, Wanted};
+use crate::backup::create::{self, Broken, Created, EnvPart, Verification, Wanted};
 use crate::backup::list;
 use crate::backup::stores::Stores;
 use crate::checkout::Checkout;
@@ -40,8 +40,21 @@ pub fn run(checkout: &Checkout, options: &cli::Backup) -> anyhow::Result<Outcome
         bail!(Problem::new(what).hint("`cargo xtask up` starts the stack"));
     }
 
-    let wanted = Wanted {
-        folder: &folder,
+    let created = create::create(&session, &stores, &wanted(options, &folder))?;
+    if let Some(keep) = options.keep {
+        list::remove_older(checkout, &config.name, &folder, keep)?;
+    }
+
+    terminal::print(&format!("{}\n", created.path.display()))?;
+    if created.missing.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    bail!(partial(&created, stores.newest_backup(&folder)))
+}
+
+fn wanted<'a>(options: &cli::Backup, folder: &'a Path) -> Wanted<'a> {
+    Wanted {
+        folder,
         verification: if options.no_verify {
             Verification::Skip
         } else {
@@ -53,23 +66,20 @@ pub fn run(checkout: &Checkout, options: &cli::Backup) -> anyhow::Result<Outcome
             EnvPart::LeaveOut
         },
         broken: Broken::LeaveOut,
-    };
-    let created = create::create(&session, &stores, &wanted)?;
-    if let Some(keep) = options.keep {
-        list::remove_older(checkout, &config.name, &folder, keep)?;
     }
+}
 
-    terminal::print(&format!("{}\n", created.path.display()))?;
-    if created.missing.is_empty() {
-        return Ok(Outcome::Done);
-    }
+/// What is wrong with a backup that lacks something; `newest` is the newest complete one.
+fn partial(created: &Created, newest: Option<String>) -> Problem {
     let names: Vec<&str> = created.missing.keys().map(String::as_str).collect();
-    let what = format!(
-        "the backup is partial: {} could not be saved",
-        names.join(", ")
-    );
-    bail!(Problem::new(what).hint(match stores.newest_backup(&folder) {
-        Some(name) => format!("`cargo xtask restore {name}` puts the newest complete backup in its place"),
-        None => "`cargo xtask doctor` says what is wrong; there is no complete backup yet".to_owned(),
-    }))
+    let names = names.join(", ");
+    let problem = Problem::new(format!("the backup is partial: {names} could not be saved"));
+    problem.hint(match newest {
+        Some(name) => format!(
+            "`cargo xtask restore {name}` replaces the data with the newest complete backup"
+        ),
+        None => {
+            "`cargo xtask doctor` says what is wrong; there is no complete backup yet".to_owned()
+        }
+    })
 }

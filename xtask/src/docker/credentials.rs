@@ -88,7 +88,12 @@ impl Docker {
             Err(error) => bail!(fail(error.to_string())),
         };
         let text = String::from_utf8_lossy(&output.stdout);
-        match parse_answer(&text, output.status.success()) {
+        let said = if output.status.success() {
+            Ok(&*text)
+        } else {
+            Err(&*text)
+        };
+        match parse_answer(said) {
             Answer::Found(entry) => Ok(Some(entry)),
             Answer::None => Ok(None),
             Answer::Failed(said) => bail!(fail(format!(
@@ -107,19 +112,19 @@ enum Answer {
     Failed(String),
 }
 
-fn parse_answer(text: &str, succeeded: bool) -> Answer {
+/// Reads what a helper printed; `Err` when it failed.
+fn parse_answer(said: Result<&str, &str>) -> Answer {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Found {
         username: String,
         secret: String,
     }
-    if !succeeded {
-        return match text.trim() {
-            "credentials not found in native keychain" => Answer::None,
-            said => Answer::Failed(said.to_owned()),
-        };
-    }
+    let text = match said.map_err(str::trim) {
+        Ok(text) => text,
+        Err("credentials not found in native keychain") => return Answer::None,
+        Err(said) => return Answer::Failed(said.to_owned()),
+    };
     let Ok(found) = serde_json::from_str::<Found>(text) else {
         // What it printed may be a secret.
         return Answer::Failed("an answer that is no JSON".to_owned());
@@ -243,17 +248,14 @@ mod tests {
 
     #[test]
     fn a_helper_answers_with_a_password_a_token_nothing_or_an_error() {
-        let found = parse_answer(r#"{"ServerURL":"x","Username":"me","Secret":"s"}"#, true);
+        let found = parse_answer(Ok(r#"{"ServerURL":"x","Username":"me","Secret":"s"}"#));
         assert!(matches!(found, Answer::Found(it) if it.username == "me" && it.password == "s"));
-        let token = parse_answer(
-            r#"{"ServerURL":"x","Username":"<token>","Secret":"s"}"#,
-            true,
-        );
+        let token = parse_answer(Ok(r#"{"ServerURL":"x","Username":"<token>","Secret":"s"}"#));
         assert!(matches!(token, Answer::Found(it) if it.identitytoken == "s"));
-        let none = parse_answer("credentials not found in native keychain\n", false);
+        let none = parse_answer(Err("credentials not found in native keychain\n"));
         assert!(matches!(none, Answer::None));
-        assert!(matches!(parse_answer("locked", false), Answer::Failed(said) if said == "locked"));
-        let odd = parse_answer("my secret", true);
+        assert!(matches!(parse_answer(Err("locked")), Answer::Failed(said) if said == "locked"));
+        let odd = parse_answer(Ok("my secret"));
         assert!(matches!(odd, Answer::Failed(said) if !said.contains("secret")));
     }
 }

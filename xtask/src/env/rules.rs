@@ -350,9 +350,10 @@ fn check_form(assignment: &Assignment, template: &Template) -> Option<Violation>
         ));
     }
     if variable.is_some() && is_placeholder(&assignment.value) {
-        let hint = match is_required {
-            true => "run `cargo xtask setup`, which makes a value",
-            false => "replace it by a value of your own",
+        let hint = if is_required {
+            "run `cargo xtask setup`, which makes a value"
+        } else {
+            "replace it by a value of your own"
         };
         return Some(violation(
             Warning,

@@ -299,6 +299,7 @@ fn assert_only_secrets_changed(old: &str, new: &str) {
 
 #[test]
 #[ignore = "starts containers"]
+#[expect(clippy::too_many_lines, reason = "one story over one image name")]
 fn an_upgrade_that_fails_ends_on_the_old_version_with_the_data() {
     let checkout = Checkout::with_stack();
     let image = Image::new(&checkout, "umami");
@@ -401,6 +402,7 @@ impl Drop for Image {
 }
 
 /// How Umami answers a login with this password, and whether GlitchTip's administrator has that of `.env`.
+#[expect(clippy::too_many_lines, reason = "two requests, word by word")]
 fn logins(checkout: &Checkout, umami_password: &str) -> String {
     let answer = |arguments: &[&str], stdin: &str| {
         let mut command = checkout.command("docker");

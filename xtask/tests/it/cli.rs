@@ -72,6 +72,28 @@ fn a_missing_docker_is_named_with_the_remedy() {
     run.says("docker is not installed").says("install");
 }
 
+/// Variables of the shell that no docker command of ours may see.
+const NOT_FOR_CHILDREN: [&str; 18] = [
+    "POSTGRES_PASSWORD",
+    "UMAMI_IMAGE",
+    "COMPOSE_ANSI",
+    "COMPOSE_COMPATIBILITY",
+    "COMPOSE_CONVERT_WINDOWS_PATHS",
+    "COMPOSE_DISABLE_ENV_FILE",
+    "COMPOSE_ENV_FILES",
+    "COMPOSE_EXPERIMENTAL",
+    "COMPOSE_FILE",
+    "COMPOSE_IGNORE_ORPHANS",
+    "COMPOSE_MENU",
+    "COMPOSE_PATH_SEPARATOR",
+    "COMPOSE_PROFILES",
+    "COMPOSE_PROGRESS",
+    "COMPOSE_REMOVE_ORPHANS",
+    "COMPOSE_STATUS_STDOUT",
+    "COMPOSE_WHATEVER_COMES_NEXT",
+    "DOCKER_DEFAULT_PLATFORM",
+];
+
 #[test]
 fn verbose_shows_commands_and_the_child_sees_only_our_environment() {
     let checkout = Checkout::new();
@@ -91,26 +113,7 @@ fn verbose_shows_commands_and_the_child_sees_only_our_environment() {
         .unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let mut command = checkout.xtask_command(&["--verbose", "up"]);
-    for name in [
-        "POSTGRES_PASSWORD",
-        "UMAMI_IMAGE",
-        "COMPOSE_ANSI",
-        "COMPOSE_COMPATIBILITY",
-        "COMPOSE_CONVERT_WINDOWS_PATHS",
-        "COMPOSE_DISABLE_ENV_FILE",
-        "COMPOSE_ENV_FILES",
-        "COMPOSE_EXPERIMENTAL",
-        "COMPOSE_FILE",
-        "COMPOSE_IGNORE_ORPHANS",
-        "COMPOSE_MENU",
-        "COMPOSE_PATH_SEPARATOR",
-        "COMPOSE_PROFILES",
-        "COMPOSE_PROGRESS",
-        "COMPOSE_REMOVE_ORPHANS",
-        "COMPOSE_STATUS_STDOUT",
-        "COMPOSE_WHATEVER_COMES_NEXT",
-        "DOCKER_DEFAULT_PLATFORM",
-    ] {
+    for name in NOT_FOR_CHILDREN {
         command.env(name, "from-the-shell");
     }
     let run = Run::of(command.env("PATH", path))

@@ -141,6 +141,7 @@ impl Compose {
 }
 
 /// A statement, or what could be taken for one.
+#[expect(clippy::too_many_lines, reason = "a table of what a line may be")]
 fn statement(random: &mut StdRng) -> String {
     let indent = pick(
         random,

@@ -200,64 +200,84 @@ fn postgres_keeps_what_it_committed(checkout: &Checkout) {
 }
 
 fn accepted_events_are_stored_in_the_end(checkout: &Checkout) {
-    let query = "select project_id, replace(public_key::text, '-', '') from projects_projectkey order by 1 limit 1";
-    let key = checkout.sql("glitchtip_db", query);
-    let (project, key) = key.split_once('|').unwrap();
-    let send = |n: usize| {
+    let errors = Errors::to(checkout);
+    queued_errors_outlive_redis(&errors);
+    a_worker_loses_no_more_than_it_holds(&errors);
+}
+
+/// Errors that are sent to GlitchTip, and those that it has stored.
+struct Errors<'a> {
+    checkout: &'a Checkout,
+    project: String,
+    key: String,
+}
+
+impl Errors<'_> {
+    fn to(checkout: &Checkout) -> Errors<'_> {
+        let key = "select project_id, replace(public_key::text, '-', '') \
+                   from projects_projectkey order by 1 limit 1";
+        let found = checkout.sql("glitchtip_db", key);
+        let (project, key) = found.split_once('|').unwrap();
+        Errors {
+            checkout,
+            project: project.to_owned(),
+            key: key.to_owned(),
+        }
+    }
+
+    /// Its id, if it was accepted.
+    fn send(&self, n: usize) -> Option<String> {
         let id = format!("{:032x}", rand::random::<u128>());
         let event = format!(r#"{{"message":"fault {n}","level":"error","platform":"other"}}"#);
         let body = format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\"}}\n{event}\n");
-        let path = format!("/api/{project}/envelope/?sentry_key={key}");
-        let is_accepted =
-            post(checkout.glitchtip_port, &path, &body).is_some_and(|status| status == 200);
-        is_accepted.then_some(id)
-    };
-    let stored = || {
-        let ids = checkout.sql(
-            "glitchtip_db",
-            "select replace(id::text, '-', '') from issue_events_issueevent",
-        );
-        ids.lines().map(str::to_owned).collect::<Vec<_>>()
-    };
+        let path = format!("/api/{}/envelope/?sentry_key={}", self.project, self.key);
+        (post(self.checkout.glitchtip_port, &path, &body) == Some(200)).then_some(id)
+    }
 
-    // Queued in Redis while no worker takes them; then Redis dies.
+    /// How many of these are not stored.
+    fn missing(&self, ids: &[String]) -> usize {
+        let query = "select replace(id::text, '-', '') from issue_events_issueevent";
+        let stored = self.checkout.sql("glitchtip_db", query);
+        ids.iter()
+            .filter(|id| !stored.lines().any(|stored| stored == *id))
+            .count()
+    }
+
+    fn queue_is_empty(&self) -> bool {
+        let redis = self.checkout.container("redis");
+        let queue = ["exec", &redis, "redis-cli", "llen", "{vt}:q:ingest"];
+        let left = Run::of(self.checkout.command("docker").args(queue)).success();
+        left.stdout.trim() == "0"
+    }
+}
+
+/// They wait in Redis while no worker takes them; then Redis dies.
+fn queued_errors_outlive_redis(errors: &Errors) {
+    let checkout = errors.checkout;
     kill_main_process(checkout, "glitchtip-worker");
-    let mut accepted: Vec<String> = (0..8).filter_map(send).collect();
+    let accepted: Vec<String> = (0..8).filter_map(|n| errors.send(n)).collect();
     assert_eq!(accepted.len(), 8);
     kill_main_process(checkout, "redis");
     until_back(checkout, "redis");
     until_back(checkout, "glitchtip-worker");
     until("the events that were queued are stored", || {
-        let stored = stored();
-        accepted.iter().all(|id| stored.contains(id))
+        errors.missing(&accepted) == 0
     });
+}
 
-    // The worker dies in the middle: it has taken one event out of the queue by then, and GlitchTip's
-    // worker acknowledges before it stores. That one may be lost; no other.
-    accepted = (0..8).filter_map(send).collect();
+/// It dies in the middle: what it has taken out of the queue by then is lost with it, and nothing else.
+fn a_worker_loses_no_more_than_it_holds(errors: &Errors) {
+    let checkout = errors.checkout;
+    let mut accepted: Vec<String> = (0..8).filter_map(|n| errors.send(n)).collect();
     until("the worker is in the middle", || {
-        let stored = stored();
-        accepted.iter().any(|id| stored.contains(id))
+        errors.missing(&accepted) < accepted.len()
     });
     kill_main_process(checkout, "glitchtip-worker");
-    accepted.extend((8..10).filter_map(send));
+    accepted.extend((8..10).filter_map(|n| errors.send(n)));
     until_back(checkout, "glitchtip-worker");
     until(
         "all events but the one in the worker's hands are stored",
-        || {
-            let stored = stored();
-            let queue = [
-                "exec",
-                &checkout.container("redis"),
-                "redis-cli",
-                "llen",
-                "{vt}:q:ingest",
-            ];
-            let left = Run::of(checkout.command("docker").args(queue))
-                .success()
-                .stdout;
-            left.trim() == "0" && accepted.iter().filter(|id| !stored.contains(id)).count() <= 1
-        },
+        || errors.queue_is_empty() && errors.missing(&accepted) <= 1,
     );
 }
 

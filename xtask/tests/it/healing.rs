@@ -218,6 +218,7 @@ impl Stack {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "a helper of one test")]
     fn what_is_not_well(
         &self,
         views: &Answers,

@@ -30,13 +30,13 @@ mod journal;
 mod outputs;
 #[cfg(unix)]
 mod pretend;
-mod remedies;
 mod public;
+mod remedies;
 mod scripts;
 mod setup;
 mod shared;
 mod stack;
-mod stranger;
 #[cfg(unix)]
 mod stores;
+mod stranger;
 mod tidy;

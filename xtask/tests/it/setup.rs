@@ -266,6 +266,7 @@ fn said_by_setup(checkout: &Checkout) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "snapshots are long")]
 fn setup_says_in_a_line_what_it_did_or_why_it_did_nothing() {
     let checkout = Checkout::new();
     assert_data_eq!(

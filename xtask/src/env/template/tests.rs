@@ -237,11 +237,12 @@ proptest! {
             let after = rest.strip_prefix(segment);
             prop_assert!(after.is_some());
             let after = after.unwrap_or_default();
-            rest = match after.starts_with("change_this") {
-                true => after.trim_start_matches(|c: char| {
+            rest = if after.starts_with("change_this") {
+                after.trim_start_matches(|c: char| {
                     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
-                }),
-                false => after,
+                })
+            } else {
+                after
             };
         }
 

@@ -209,6 +209,7 @@ fn leaves_a_file_alone_that_is_as_wanted() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn takes_only_whole_uncommented_names_for_the_name() {
     adds(
         "127.0.0.1 myanalytics.local errors.local.example\n",
@@ -352,6 +353,7 @@ fn refuses_a_name_that_the_user_maps_elsewhere() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn refuses_a_block_that_is_not_whole_or_not_ours() {
     refuses(
         "<begin>\n",

@@ -196,23 +196,27 @@ pub fn render_amount(name: &str, amount: Amount, more: &[String], size: Size) ->
     cut(fits.unwrap_or(&lines[2]), size.usable())
 }
 
+/// How much has been moved, of how much if that is known; bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub done: u64,
+    pub total: Option<u64>,
+}
+
 /// A line that says how much has been moved and how fast, of a total where it is known.
-pub fn render_meter(name: &str, done: u64, total: Option<u64>, speed: Speed, size: Size) -> String {
+pub fn render_meter(name: &str, moved: Moved, speed: Speed, size: Size) -> String {
     let words = render_speed(speed, Certainty::Exact);
-    match total {
-        Some(total) => {
-            let amount = Amount {
-                done,
-                total,
-                certainty: Certainty::Exact,
-            };
-            render_amount(name, amount, &words, size)
-        }
-        None => {
-            let line = format!("  {name}  {:>9}  {:>11}", render_bytes(done), words[0]);
-            cut_styled(&line, size.usable())
-        }
-    }
+    let Moved { done, total } = moved;
+    let Some(total) = total else {
+        let line = format!("  {name}  {:>9}  {:>11}", render_bytes(done), words[0]);
+        return cut_styled(&line, size.usable());
+    };
+    let amount = Amount {
+        done,
+        total,
+        certainty: Certainty::Exact,
+    };
+    render_amount(name, amount, &words, size)
 }
 
 /// `12 MiB/s`, `34 s left`.

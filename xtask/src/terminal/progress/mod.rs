@@ -151,12 +151,14 @@ impl Meter {
     fn start(what: &str, total: Option<u64>) -> Meter {
         let name = format!("{what:24}");
         let bar = draw(move |state| {
-            let speed = speed(state);
+            let moved = layout::Moved {
+                done: state.pos(),
+                total,
+            };
             vec![layout::render_meter(
                 &name,
-                state.pos(),
-                total,
-                speed,
+                moved,
+                speed(state),
                 painter::window(),
             )]
         });

@@ -100,6 +100,7 @@ already up to date: [FILE] has no block of cargo xtask hosts
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "snapshots are long")]
 fn the_output_of_check() {
     let machine = Machine::new(USERS);
     matches(
