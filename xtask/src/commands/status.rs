@@ -10,7 +10,7 @@ use crate::commands::Outcome;
 use crate::docker::Docker;
 use crate::docker::inspect::Container;
 use crate::operations::open;
-use crate::stack::Stack;
+use crate::stack;
 use crate::stack::desired::{Config, Role};
 use crate::stack::published;
 use crate::stack::readiness::{self, Progress, Reason};
@@ -58,13 +58,13 @@ struct Row {
 
 pub fn run(checkout: &Checkout, options: &cli::Status) -> anyhow::Result<Outcome> {
     let docker = Docker::new(checkout)?;
-    let stack = Stack::read(&docker)?;
+    let (config, containers) = stack::look(&docker)?;
     open::mention_unfinished(checkout)?;
-    let running = stack.observed.values().filter(|it| is_running(it));
+    let running = containers.values().filter(|it| is_running(it));
     let ids: Vec<&str> = running.map(|container| container.id.as_str()).collect();
     let memory = docker.memory(&ids)?;
 
-    let report = report(&stack.desired, &stack.observed, &memory, clock::now());
+    let report = report(&config, &containers, &memory, clock::now());
 
     if options.json {
         terminal::print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;

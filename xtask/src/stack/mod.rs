@@ -49,12 +49,9 @@ impl Stack {
     /// # Errors
     /// When there is no usable engine, or Compose refuses the configuration.
     pub fn read(docker: &Docker) -> anyhow::Result<Stack> {
-        let config = docker.compose().arg("config").start()?;
         let hashes = docker.compose().args(["config", "--hash", "*"]).start()?;
-        docker.check_engine()?;
-        let desired = Config::parse(&config.finish().with_context(|| refused_config(docker))?)?;
+        let (desired, observed) = look(docker)?;
         let hashes = desired::parse_hashes(&hashes.finish()?);
-        let observed = docker.containers(&desired.name)?;
         Ok(Stack {
             desired,
             hashes,
@@ -210,6 +207,18 @@ impl Stack {
         yaml.map(|yaml| desired::parse_variables(&yaml))
             .unwrap_or_default()
     }
+}
+
+/// What should run, and the containers that there are, by service: all that it takes to say how it is.
+///
+/// # Errors
+/// When there is no usable engine, or Compose refuses the configuration.
+pub fn look(docker: &Docker) -> anyhow::Result<(Config, BTreeMap<String, Container>)> {
+    let config = docker.compose().arg("config").start()?;
+    docker.check_engine()?;
+    let desired = Config::parse(&config.finish().with_context(|| refused_config(docker))?)?;
+    let observed = docker.containers(&desired.name)?;
+    Ok((desired, observed))
 }
 
 /// The configuration as Compose resolves it from the compose file, its override and `.env`.
