@@ -112,7 +112,8 @@ impl Docker {
     }
 }
 
-/// A pull under way. Without the value the engine ends it, and keeps the layers that are complete.
+/// A pull under way. Without the value the engine ends it; what it had of the image goes, unless its store is
+/// containerd's (Engine 26, 2026-11-25).
 pub struct Pull {
     _to: ChildStdin,
     _child: Dialled,

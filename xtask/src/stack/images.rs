@@ -130,9 +130,8 @@ fn pull(session: &Session, wanted: &[Wanted]) -> anyhow::Result<()> {
 }
 
 fn interrupted() -> Problem {
-    Problem::new("interrupted while pulling images").hint(
-        "run the same command again; it continues from here, since what was complete was kept",
-    )
+    Problem::new("interrupted while pulling images")
+        .hint("run the same command again; images that were complete are not pulled again")
 }
 
 /// For an engine whose API does not answer to `docker system dial-stdio`.

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::docker::download::{self, Download, Message, Outcome, Phase};
-use crate::terminal::progress::layout::{Row, Stage, Standing, render_part, render_speed};
+use crate::terminal::progress::layout::{Amount, Row, Stage, Standing, render_part, render_speed};
 use crate::terminal::progress::{self, LiveLines};
 use crate::terminal::say;
 use crate::terminal::text::render_bytes;
@@ -96,12 +96,23 @@ impl Display {
             self.lines.show(self.items.iter().map(Item::row).collect());
         } else if self.reported.elapsed() >= REPORT {
             self.reported = Instant::now();
-            let speed = render_speed(self.lines.speed(), total.certainty);
-            match total.total {
-                0 => say!("pulling: waiting for the registry"),
-                _ => say!("pulling: {}, {}", render_part(total), speed.join(", ")),
-            }
+            say!("pulling: {}", self.report(total));
         }
+    }
+
+    /// How far all is, for where nothing is redrawn.
+    fn report(&self, total: Amount) -> String {
+        let phases = || self.items.iter().map(|item| item.download.phase());
+        if total.total == 0 {
+            return "waiting for the registry".to_owned();
+        }
+        let mut words = vec![render_part(total)];
+        if phases().any(|phase| phase == Phase::Retrying) {
+            words.push("retrying, since the connection broke off".to_owned());
+        } else {
+            words.extend(render_speed(self.lines.speed(), total.certainty));
+        }
+        words.join(", ")
     }
 
     /// Leaves what stays.
