@@ -104,9 +104,8 @@ fn open(stores: &Stores, broken: Broken) -> anyhow::Result<Opened> {
     if let Some(reason) = conditions.iter().find_map(|it| it.reason()) {
         stores.stop(&opened.started)?;
         bail!(
-            Problem::new(reason).hint(
-                "`cargo xtask backup --list` shows what `cargo xtask restore` can bring back"
-            )
+            Problem::new(reason)
+                .hint("`cargo xtask backup --list` shows the backups that can be restored")
         );
     }
     Ok(opened)
