@@ -56,17 +56,18 @@ impl Wanted<'_> {
     }
 }
 
-/// The era of a container, from what was there before.
+/// The era of a container, from what was there before. One that is to be replaced stays one of before also
+/// when the engine has restarted it since: it may be in a crash loop.
 pub fn era(container: &Container, before: Option<&Container>, leaving: &BTreeSet<String>) -> Era {
-    let is_same = before.is_some_and(|it| {
-        it.id == container.id && it.state.started_at == container.state.started_at
-    });
-    if !is_same {
-        Era::New
-    } else if leaving.contains(container.service()) {
+    let Some(before) = before.filter(|before| before.id == container.id) else {
+        return Era::New;
+    };
+    if leaving.contains(container.service()) {
         Era::Leaves
-    } else {
+    } else if before.state.started_at == container.state.started_at {
         Era::Stays
+    } else {
+        Era::New
     }
 }
 
@@ -136,13 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_started_meanwhile_is_new() {
+    fn what_was_started_meanwhile_is_new_unless_it_is_to_be_replaced() {
         let before = container("app", "h", "i", "t1");
         let again = container("app", "h", "i", "t2");
         let leaving = BTreeSet::from(["app".to_owned()]);
         assert_eq!(era(&before, Some(&before), &leaving), Era::Leaves);
         assert_eq!(era(&before, Some(&before), &BTreeSet::new()), Era::Stays);
-        assert_eq!(era(&again, Some(&before), &leaving), Era::New);
+        // In a crash loop it is started again and again until Compose comes to it.
+        assert_eq!(era(&again, Some(&before), &leaving), Era::Leaves);
+        assert_eq!(era(&again, Some(&before), &BTreeSet::new()), Era::New);
         assert_eq!(era(&before, None, &leaving), Era::New);
     }
 
