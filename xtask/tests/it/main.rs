@@ -13,6 +13,7 @@ mod clean;
 mod cli;
 #[cfg(unix)]
 mod doctor;
+mod documentation;
 mod env_file;
 mod events;
 #[cfg(unix)]
