@@ -28,6 +28,8 @@ mod http;
 #[cfg(unix)]
 mod journal;
 #[cfg(unix)]
+mod nightly;
+#[cfg(unix)]
 mod outputs;
 #[cfg(unix)]
 mod pretend;
