@@ -29,41 +29,97 @@ pub fn run(checkout: &Checkout, options: &cli::Ci) -> anyhow::Result<Outcome> {
     cargo(&["fmt", "--all", "--check"])?;
     let lints = ["--locked", "--", "--deny", "warnings"];
     cargo(&[&["clippy", "--workspace", "--all-targets"], &lints[..]].concat())?;
-    let test = ["test", "--workspace", "--locked"];
-    let lint = ["--include-ignored", "--exact", SHELLCHECK];
-    let shellcheck = cargo::has_program("shellcheck");
-    match (engine, shellcheck) {
-        (Ok(()), true) => cargo(&[&test, &["--", "--include-ignored"][..]].concat())?,
-        (Ok(()), false) => {
-            let skip = ["--", "--include-ignored", "--skip", SHELLCHECK];
-            cargo(&[&test, &skip[..]].concat())?;
+    let tests = ["test", "--workspace", "--locked"];
+    let (met, unmet): (Vec<_>, Vec<_>) = NEEDS.iter().partition(|need| need.is_met());
+    match engine {
+        Ok(()) => {
+            let skip = unmet.iter().flat_map(|need| ["--skip", need.test]);
+            let arguments: Vec<&str> = ["--", "--include-ignored"]
+                .into_iter()
+                .chain(skip)
+                .collect();
+            cargo(&[&tests, &arguments[..]].concat())?;
+            for need in unmet {
+                say!("NOT RUN ({}): {}", need.what(), need.test);
+            }
         }
-        (Err(reason), _) => {
-            cargo(&test)?;
-            if shellcheck {
-                cargo(&[&test, &["--test", "it", "--"], &lint[..]].concat())?;
+        Err(reason) => {
+            cargo(&tests)?;
+            for need in &met {
+                let one = ["--test", "it", "--", "--include-ignored", need.test];
+                cargo(&[&tests, &one[..]].concat())?;
             }
             say!("NOT RUN ({reason}):");
-            say_tests(checkout)?;
+            say_ignored(checkout, &met)?;
         }
-    }
-    if !shellcheck {
-        say!("NOT RUN (shellcheck is not installed):\n  {SHELLCHECK}");
     }
     Ok(Outcome::Done)
 }
 
-/// The test that needs shellcheck.
-const SHELLCHECK: &str = "scripts::shellcheck_finds_nothing_in_any_script";
+/// What some tests need beside an engine.
+struct Need {
+    /// The name of the test, or the part that several have in common.
+    test: &'static str,
+    of: Of,
+}
 
-/// Names the tests that start containers.
-fn say_tests(checkout: &Checkout) -> anyhow::Result<()> {
+enum Of {
+    Program(&'static str),
+    Root,
+}
+
+const NEEDS: [Need; 6] = [
+    Need {
+        test: "scripts::shellcheck_finds_nothing",
+        of: Of::Program("shellcheck"),
+    },
+    Need {
+        test: "nightly::systemd_has_nothing_to_say",
+        of: Of::Program("systemd-analyze"),
+    },
+    Need {
+        test: "hosts::as_root::",
+        of: Of::Root,
+    },
+    Need {
+        test: "hosts::elevated::a_folder_for_copies",
+        of: Of::Root,
+    },
+    Need {
+        test: "setup::a_file_of_another_user",
+        of: Of::Root,
+    },
+    Need {
+        test: "setup::every_command_says_who_owns",
+        of: Of::Root,
+    },
+];
+
+impl Need {
+    fn is_met(&self) -> bool {
+        match self.of {
+            Of::Program(name) => cargo::has_program(name),
+            Of::Root => cargo::is_root(),
+        }
+    }
+
+    fn what(&self) -> String {
+        match self.of {
+            Of::Program(name) => format!("{name} is not installed"),
+            Of::Root => "needs root".to_owned(),
+        }
+    }
+}
+
+/// Names the tests that were ignored, but for those that were run by themselves.
+fn say_ignored(checkout: &Checkout, met: &[&Need]) -> anyhow::Result<()> {
     let list = ["--", "--ignored", "--list", "--format", "terse"];
     let list = [&["test", "--quiet", "--workspace", "--locked"], &list[..]].concat();
     let tests = cargo::read(checkout.root(), &list)?;
     let names = tests.lines().map(|line| line.trim_end_matches(": test"));
+    let was_run = |name: &&str| met.iter().any(|need| name.contains(need.test));
     names
-        .filter(|name| *name != SHELLCHECK)
+        .filter(|name| !was_run(name))
         .for_each(|name| say!("  {name}"));
     Ok(())
 }

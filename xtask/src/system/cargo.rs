@@ -28,6 +28,11 @@ pub fn has_program(name: &str) -> bool {
     super::process::is_on_path(name)
 }
 
+/// Whether tests may do what only root may.
+pub fn is_root() -> bool {
+    super::process::is_root()
+}
+
 fn shell(folder: &Path) -> anyhow::Result<Shell> {
     let shell = Shell::new().context("finding the current folder")?;
     shell.change_dir(folder);

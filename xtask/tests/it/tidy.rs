@@ -226,6 +226,36 @@ fn every_module_says_what_it_is_for() {
     }
 }
 
+#[test]
+fn every_test_that_needs_something_is_there() {
+    let root = repository().join("xtask");
+    let ci = fs::read_to_string(root.join("src/commands/ci.rs")).unwrap();
+    let names: Vec<&str> = ci
+        .split("test: \"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    for name in names {
+        let mut parts = name.trim_end_matches("::").split("::").collect::<Vec<_>>();
+        let last = if name.ends_with("::") {
+            ""
+        } else {
+            parts.pop().unwrap()
+        };
+        let file = root
+            .join("tests/it")
+            .join(parts.join("/"))
+            .with_extension("rs");
+        let text = fs::read_to_string(&file).unwrap_or_else(|_| panic!("no {}", file.display()));
+        let needs = format!("\nfn {last}");
+        assert!(
+            text.contains(&needs) && text.contains("= \"needs "),
+            "there is no {name}"
+        );
+    }
+}
+
 /// The top-level module of a file.
 fn module_of(path: &str) -> String {
     path.split('/')
