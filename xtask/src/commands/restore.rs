@@ -10,7 +10,6 @@ use crate::backup::manifest::Manifest;
 use crate::backup::stores::Stores;
 use crate::backup::{ENV, replace};
 use crate::checkout::Checkout;
-use crate::cli;
 use crate::commands::Outcome;
 use crate::operations::env_file;
 use crate::operations::open::{Resume, open_locked};
@@ -20,6 +19,7 @@ use crate::session::Session;
 use crate::stack::images;
 use crate::system::lock::Lock;
 use crate::terminal::{self, say};
+use crate::{cli, diagnosis};
 
 pub fn run(checkout: &Checkout, options: &cli::Restore) -> anyhow::Result<Outcome> {
     let lock = Lock::acquire(&checkout.lock_file())?;
@@ -37,7 +37,8 @@ pub fn run(checkout: &Checkout, options: &cli::Restore) -> anyhow::Result<Outcom
     let (session, stack) = open_locked(checkout, lock, Resume::Data, timeout)?;
 
     let stores = Stores::find(&session, &stack.desired)?;
-    images::ensure(&session, &stack.desired)?;
+    let pulled = images::ensure(&session, &stack.desired);
+    pulled.map_err(|error| diagnosis::explain(&session.docker, &stack.desired, error))?;
     replace::check_versions(&stores, &manifest)?;
     if stores.exist()? && !options.yes && !agrees(&session, &path, &stack.desired.name)? {
         say!("nothing was changed");

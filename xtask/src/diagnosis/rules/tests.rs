@@ -134,6 +134,21 @@ const RECORDS: &[Record] = &[
         "docker load",
     ),
     (
+        "a line to a registry of our own that is cut while a layer comes",
+        Engine,
+        " umami Error dial tcp 127.0.0.1:24501: connect: connection refused\n\
+         Error response from daemon: dial tcp 127.0.0.1:24501: connect: connection refused",
+        "does not reach the registry 127.0.0.1:24501",
+        "docker load",
+    ),
+    (
+        "a registry of our own that wants a login, and no credentials",
+        Engine,
+        " umami Error Head \"http://127.0.0.1:38377/v2/umami/manifests/3\": no basic auth credentials",
+        "no image example/umami:3 for you",
+        "docker logout",
+    ),
+    (
         "moby/moby issue 50035 (Engine 28.1.1), not run here",
         Engine,
         "Error response from daemon: Get \"https://registry.example/v2/\": net/http: TLS handshake timeout",
