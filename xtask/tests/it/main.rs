@@ -34,6 +34,10 @@ mod outputs;
 #[cfg(unix)]
 mod pretend;
 mod public;
+#[cfg(target_os = "linux")]
+mod pull;
+#[cfg(target_os = "linux")]
+mod registry;
 mod remedies;
 mod scripts;
 mod setup;
@@ -42,4 +46,6 @@ mod stack;
 #[cfg(unix)]
 mod stores;
 mod stranger;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod tidy;
