@@ -88,6 +88,10 @@ pub struct Created {
 pub fn create(session: &Session, stores: &Stores, wanted: &Wanted) -> anyhow::Result<Created> {
     let opened = open(stores, wanted.broken)?;
     let created = create_from(session, stores, &opened, wanted);
+    let created = created.map_err(|error| name_interrupt(stores, error));
+    if created.is_err() && !opened.started.is_empty() {
+        say!("stopping {} again", opened.started.join(" and "));
+    }
     let stopped = stores.stop(&opened.started);
     // Why there is no backup is the more important news.
     let created = created?;
@@ -111,6 +115,16 @@ fn open(stores: &Stores, broken: Broken) -> anyhow::Result<Opened> {
     Ok(opened)
 }
 
+/// After Ctrl-C it is no news that a container ended.
+fn name_interrupt(stores: &Stores, error: anyhow::Error) -> anyhow::Error {
+    if stores.check_interrupt().is_ok() {
+        return error;
+    }
+    Problem::new("interrupted; no backup was made")
+        .hint("`cargo xtask backup` starts again from the beginning")
+        .into()
+}
+
 /// [`create`] of stores that have been opened, which are left as they are.
 ///
 /// # Errors
@@ -132,6 +146,7 @@ pub fn create_from(
 
     let content = fill(session, stores, opened, (&mut archive, wanted))?;
 
+    stores.check_interrupt()?;
     let made_at = free_time(wanted.folder, project);
     let manifest = Manifest {
         format: if content.missing.is_empty() {
@@ -241,6 +256,8 @@ fn add_data(stores: &Stores, opened: &Opened, archive: &mut Archive) -> anyhow::
         content.take("roles", &opened.postgres, roles)?;
     }
     content.take("uploads", &opened.uploads, || stores.dump_uploads(archive))?;
+    // What Ctrl-C cut off is not broken.
+    stores.check_interrupt()?;
     Ok(content)
 }
 
@@ -259,10 +276,11 @@ fn keep_files(
             continue;
         }
         stores.stop(&[service])?;
-        stores.copy_files(key, archive)?;
+        let copied = stores.copy_files(key, archive);
         if !condition.is_broken() {
-            stores.ensure_running()?;
+            stores.ensure_services(&[service])?;
         }
+        copied.with_context(|| format!("keeping the files of {key}"))?;
     }
     if content.lacks(&["uploads"]) && opened.uploads == Condition::Usable {
         bail!("{}", content.missing["uploads"]);

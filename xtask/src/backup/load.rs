@@ -2,6 +2,7 @@
 //! come back.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::Context;
 
@@ -21,6 +22,38 @@ enum Purpose {
     /// To be counted; the archive of the uploads is read, too.
     Verify,
     Restore,
+}
+
+/// How a restore that was under way was settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// What was restored is in use.
+    Replaced,
+    /// What was there before is in use.
+    Unchanged,
+    /// Only PostgreSQL knows, and it does not start; nothing was done.
+    Unknown,
+}
+
+impl Settled {
+    /// Reads the line that `settle.sh` and `settle-files.sh` print.
+    fn parse(text: &str) -> Settled {
+        if text.trim() == "replaced" {
+            Settled::Replaced
+        } else {
+            Settled::Unchanged
+        }
+    }
+}
+
+impl fmt::Display for Settled {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Settled::Replaced => "the data of the backup is in use",
+            Settled::Unchanged => "nothing was replaced",
+            Settled::Unknown => "PostgreSQL does not start, so that it cannot be finished",
+        })
+    }
 }
 
 impl Stores<'_> {
@@ -71,11 +104,11 @@ impl Stores<'_> {
     }
 
     /// After the swap of the databases: lets uploads and Redis follow, and the old data go. Before it:
-    /// lets go what was restored. Can be repeated. Nothing but PostgreSQL may run. Returns what it did.
-    pub fn settle(&self) -> anyhow::Result<String> {
+    /// lets go what was restored. Can be repeated. Nothing but PostgreSQL may run.
+    pub fn settle(&self) -> anyhow::Result<Settled> {
         let volumes = [SOCKET, FILES[0], FILES[1]];
         let tool = self.postgres_tool(scripts::SETTLE, "root", &volumes)?;
-        Ok(tool.text()?.trim().to_owned())
+        Ok(Settled::parse(&tool.text()?))
     }
 
     /// Takes everything that was restored beside the files in use into use. Nothing may run.
@@ -84,14 +117,14 @@ impl Stores<'_> {
     }
 
     /// After [`Stores::commit_files`] began: brings it to its end. Before it: lets go what was restored. Can
-    /// be repeated. Nothing may run. Returns what it did.
-    pub fn settle_files(&self) -> anyhow::Result<String> {
+    /// be repeated. Nothing may run.
+    pub fn settle_files(&self) -> anyhow::Result<Settled> {
         self.settle_files_with("resume")
     }
 
-    fn settle_files_with(&self, verb: &str) -> anyhow::Result<String> {
+    fn settle_files_with(&self, verb: &str) -> anyhow::Result<Settled> {
         let tool = self.cluster_tool(scripts::SETTLE_FILES, "root", &FILES)?;
-        Ok(tool.arg(verb).text()?.trim().to_owned())
+        Ok(Settled::parse(&tool.arg(verb).text()?))
     }
 
     /// Hands the databases of an archive to a script that restores them, and returns what came back.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::Opened;
 use super::create::check;
 use super::file::Archive;
+use super::load::Settled;
 use super::manifest::{Manifest, parse_known, refusal};
 use super::stores::Stores;
 use super::{APPLICATIONS, ENV, scripts};
@@ -57,6 +58,7 @@ pub fn replace(
             check(&manifest.databases, &found).context(lost)?;
             stores.stage_files(archive)?;
             stores.stop(&["redis"])?;
+            stores.check_interrupt()?;
             stores.swap()?;
             stores.settle().map(drop)
         }
@@ -67,22 +69,26 @@ pub fn replace(
                 check(&manifest.databases, &found).context(lost)?;
             }
             stores.stage_files(archive)?;
+            stores.check_interrupt()?;
             stores.commit_files()
         }
     }
 }
 
-/// Brings [`replace`] to its end, at whatever point it stands. The applications must not run. Returns what
-/// it did.
+/// Brings [`replace`] to its end, at whatever point it stands. The applications must not run.
 ///
 /// # Errors
-/// When PostgreSQL is needed for it and does not start.
-pub fn settle(stores: &Stores, way: Way) -> anyhow::Result<String> {
+/// When the engine or a script fails; it can be repeated then.
+pub fn settle(stores: &Stores, way: Way) -> anyhow::Result<Settled> {
     stores.ensure_volumes()?;
     match way {
         Way::Databases => {
-            stores.ensure_postgres()?;
+            let opened = stores.open()?;
             stores.stop(&["redis"])?;
+            if opened.postgres.is_broken() {
+                return Ok(Settled::Unknown);
+            }
+            stores.ensure_postgres()?;
             stores.settle()
         }
         Way::Files => {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::manifest as backup;
 use super::scripts::{self, Script, Tool};
@@ -12,6 +12,7 @@ use crate::docker::invocation::Pipe;
 use crate::session::Session;
 use crate::stack::desired::{Access, Config, PostgresData};
 use crate::stack::{Stack, images};
+use crate::system::interrupt::Interrupt;
 
 /// The services that have a database each; named like it in all that a backup holds.
 pub const SERVICES: [&str; 2] = ["umami", "glitchtip"];
@@ -32,10 +33,13 @@ pub struct Stores<'a> {
     pub superuser: &'a str,
     umami: &'a str,
     glitchtip: &'a str,
+    /// Ctrl-C ends the helper containers; what we are about to do then is up to us.
+    interrupt: Interrupt,
 }
 
 impl<'a> Stores<'a> {
-    /// Finds them, and removes the containers that a killed xtask left at work.
+    /// Finds them, and removes the containers that a killed xtask left at work. As long as the value lives,
+    /// Ctrl-C does not end this process.
     ///
     /// # Errors
     /// When the configuration does not name something.
@@ -63,7 +67,17 @@ impl<'a> Stores<'a> {
                 .glitchtip_database
                 .as_deref()
                 .with_context(lacks("GLITCHTIP_DATABASE"))?,
+            interrupt: Interrupt::catch()?,
         })
+    }
+
+    /// # Errors
+    /// After Ctrl-C.
+    pub fn check_interrupt(&self) -> anyhow::Result<()> {
+        if self.interrupt.is_pressed() {
+            bail!("interrupted");
+        }
+        Ok(())
     }
 
     /// Whether there is any data: a volume of any store.
@@ -79,8 +93,16 @@ impl<'a> Stores<'a> {
         Ok(false)
     }
 
+    /// Whether a volume exists, by its key in the compose file.
+    ///
+    /// # Errors
+    /// When there is no docker; after Ctrl-C, which would make it look as if there were none.
     pub fn has_volume(&self, key: &str) -> anyhow::Result<bool> {
-        self.session.docker.has_volume(self.volume(key)?)
+        let is_there = self.session.docker.has_volume(self.volume(key)?)?;
+        if !is_there {
+            self.check_interrupt()?;
+        }
+        Ok(is_there)
     }
 
     /// The name of a volume, by its key in the compose file.
@@ -114,7 +136,11 @@ impl<'a> Stores<'a> {
         self.ensure_services(&POSTGRES)
     }
 
-    fn ensure_services(&self, services: &[&str]) -> anyhow::Result<bool> {
+    /// [`Stores::ensure_running`] for these services alone.
+    ///
+    /// # Errors
+    /// What does not start; why was said.
+    pub fn ensure_services(&self, services: &[&str]) -> anyhow::Result<bool> {
         let stack = Stack::read(&self.session.docker)?;
         if stack.are_ready(services) {
             return Ok(false);

@@ -70,6 +70,8 @@ impl Docker {
             .args([
                 "run",
                 "--rm",
+                // What Ctrl-C does to us reaches the script; as the first process it would be deaf to it.
+                "--init",
                 "--interactive",
                 "--pull",
                 "never",

@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::journal::{self, Record};
 use super::upgrade::{self, Phase, Upgrade};
 use super::{env_file, restore, rotate};
+use crate::backup::load::Settled;
 use crate::checkout::Checkout;
 use crate::checks::repairs;
 use crate::session::Session;
 use crate::stack::Stack;
 use crate::system::lock::Lock;
-use crate::terminal::say;
+use crate::terminal::{self, say};
 
 /// How much of an unfinished operation a command needs to be finished before it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,11 @@ fn resume_unfinished(session: &mut Session, resume: Resume) -> anyhow::Result<()
     // Up to three: earlier versions could leave one of each.
     while let Some(record) = journal::read(session.checkout)? {
         match (&record, resume) {
-            (Record::Restore { way, .. }, _) => restore::resume(session, *way)?,
+            (Record::Restore { way, .. }, _) => {
+                if restore::resume(session, *way)? == Settled::Unknown {
+                    return leave(session, resume);
+                }
+            }
             (Record::Rotate { before }, Resume::Everything) => rotate::resume(session, before)?,
             (Record::Upgrade(it), _) if it.phase == Phase::Pulling => {
                 upgrade::resume(session, it)?;
@@ -88,6 +93,18 @@ fn resume_unfinished(session: &mut Session, resume: Resume) -> anyhow::Result<()
         journal::end_one(session.checkout, &record)?;
     }
     Ok(())
+}
+
+/// What to do about a restore that cannot be finished: whoever reads or replaces the data goes on.
+fn leave(session: &Session, resume: Resume) -> anyhow::Result<()> {
+    let problem = restore::unfinished(session)?;
+    match resume {
+        Resume::Everything => Err(problem.into()),
+        Resume::Data | Resume::Nothing => {
+            terminal::say_warning(&problem);
+            Ok(())
+        }
+    }
 }
 
 /// A restore that is part of an upgrade's way back must not stay half done.

@@ -9,6 +9,7 @@ use crate::apps::accounts;
 use crate::backup::condition::Opened;
 use crate::backup::create::{self, Wanted};
 use crate::backup::file::Archive;
+use crate::backup::load::Settled;
 use crate::backup::manifest::Manifest;
 use crate::backup::replace::{self, Way};
 use crate::backup::stores::Stores;
@@ -50,13 +51,19 @@ pub fn run(
     let replaced = prepare(session, &stores, manifest, safety)
         .and_then(|way| take(session, &stores, (archive, manifest), way));
     if let Err(error) = replaced {
-        undo(session)?;
-        if was_running {
-            start::everything(session)?;
+        match undo(session)? {
+            Settled::Replaced => say!("the data had been replaced already"),
+            Settled::Unchanged => {
+                let error = explain(&stores, error);
+                start_again(session, was_running.into())?;
+                return Err(error);
+            }
+            Settled::Unknown => return Err(error.context(unfinished(session)?)),
         }
-        return Err(error.context("nothing was replaced; the data is unchanged"));
     }
 
+    // From here on Ctrl-C is for whoever waits.
+    drop(stores);
     start::everything(session)?;
     set_passwords(session, &accounts::ADMINISTRATORS)?;
     say!("restored {} rows", manifest.rows());
@@ -64,6 +71,45 @@ pub fn run(
     match proof {
         Proof::Events => prove::events_arrive(session),
         Proof::None => Ok(()),
+    }
+}
+
+/// Whether the applications ran before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Running,
+    Down,
+}
+
+impl From<bool> for Before {
+    fn from(was_running: bool) -> Before {
+        if was_running {
+            Before::Running
+        } else {
+            Before::Down
+        }
+    }
+}
+
+/// Starts the applications again if they ran, or says how to.
+fn start_again(session: &Session, before: Before) -> anyhow::Result<()> {
+    match before {
+        Before::Running => {
+            say!("starting the applications again");
+            start::everything(session)
+        }
+        Before::Down => {
+            say!("the applications are stopped; `cargo xtask up` starts them");
+            Ok(())
+        }
+    }
+}
+
+/// After Ctrl-C it is no news that a container ended.
+fn explain(stores: &Stores, error: anyhow::Error) -> anyhow::Error {
+    match stores.check_interrupt() {
+        Ok(()) => error.context("nothing was replaced; the data is unchanged"),
+        Err(interrupted) => interrupted.context("nothing was replaced; the data is unchanged"),
     }
 }
 
@@ -91,6 +137,7 @@ fn prepare(
             session.checkout.display(&created.path)
         );
     }
+    stores.check_interrupt()?;
     Ok(replace::choose_way(&opened, manifest))
 }
 
@@ -110,13 +157,36 @@ fn take(
     journal::end(session.checkout)
 }
 
-/// Lets go what was half restored, if anything was.
-fn undo(session: &Session) -> anyhow::Result<()> {
-    if let Some(Record::Restore { way, .. }) = journal::read(session.checkout)? {
-        settle_way(session, way)?;
+/// Lets go what was half restored, if anything was. What was committed already is brought to its end.
+fn undo(session: &Session) -> anyhow::Result<Settled> {
+    let Some(Record::Restore { way, .. }) = journal::read(session.checkout)? else {
+        return Ok(Settled::Unchanged);
+    };
+    let settled = settle_way(session, way)?;
+    if settled != Settled::Unknown {
         journal::end(session.checkout)?;
     }
-    Ok(())
+    Ok(settled)
+}
+
+/// The restore that cannot be brought to its end, with the way out: another one replaces it.
+///
+/// # Errors
+/// When the record cannot be read.
+pub fn unfinished(session: &Session) -> anyhow::Result<Problem> {
+    let problem = Problem::new(
+        "an interrupted restore cannot be finished, because PostgreSQL does not start",
+    );
+    let Some(Record::Restore { backup, .. }) = journal::read(session.checkout)? else {
+        return Ok(problem);
+    };
+    let path = session.checkout.backups().join(backup);
+    let name = session.checkout.display(&path);
+    Ok(problem.hint(if path.exists() {
+        format!("`cargo xtask restore {name}` restores that backup again, over what is broken")
+    } else {
+        "restore that backup, or one that `cargo xtask backup --list` shows, again".to_owned()
+    }))
 }
 
 /// Gives administrators the passwords that `.env` says.
@@ -134,26 +204,29 @@ pub fn set_passwords(session: &Session, keys: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Brings a restore that was killed to its end: forwards once it was committed, else back.
+/// Brings a restore that was killed to its end: forwards once it was committed, else back. Where nobody
+/// knows, it stays as it is.
 ///
 /// # Errors
-/// When PostgreSQL is needed for it and does not start.
-pub fn resume(session: &Session, way: Way) -> anyhow::Result<()> {
+/// When the engine does not answer.
+pub fn resume(session: &Session, way: Way) -> anyhow::Result<Settled> {
     say!("resuming an interrupted restore");
-    let done = settle_way(session, way)?;
-    say!("finished the interrupted restore: {done}");
-    Ok(())
+    let settled = settle_way(session, way)?;
+    if settled != Settled::Unknown {
+        say!("finished the interrupted restore: {settled}");
+    }
+    Ok(settled)
 }
 
 /// Lets what was half restored go, or takes it into use; returns which. For a restore of databases.
 ///
 /// # Errors
 /// When PostgreSQL does not start.
-pub fn settle(session: &Session) -> anyhow::Result<String> {
+pub fn settle(session: &Session) -> anyhow::Result<Settled> {
     settle_way(session, Way::Databases)
 }
 
-fn settle_way(session: &Session, way: Way) -> anyhow::Result<String> {
+fn settle_way(session: &Session, way: Way) -> anyhow::Result<Settled> {
     let config = stack::read_config(&session.docker)?;
     let stores = Stores::find(session, &config)?;
     stores.stop_applications()?;

@@ -39,6 +39,8 @@ mod pull;
 #[cfg(target_os = "linux")]
 mod registry;
 mod remedies;
+#[cfg(unix)]
+mod restore;
 mod scripts;
 mod setup;
 mod shared;
