@@ -60,6 +60,12 @@ impl Archive {
         Ok(())
     }
 
+    /// How many bytes these parts have together.
+    pub fn size(&self, names: &[&str]) -> u64 {
+        let parts = names.iter().filter_map(|name| self.parts.get(*name));
+        parts.map(|part| part.size).sum()
+    }
+
     /// Takes the part that was added last out again.
     pub fn discard(&mut self, name: &str) -> anyhow::Result<()> {
         self.parts.remove(name);

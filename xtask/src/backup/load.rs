@@ -89,7 +89,7 @@ impl Stores<'_> {
             if !archive.parts.contains_key(part) {
                 continue;
             }
-            let mut meter = Meter::new(part);
+            let mut meter = Meter::of(part, archive.size(&[part]));
             let pipe = tool.start(|stdin| archive.send(part, stdin, &mut meter))?;
             pipe.finish().with_context(|| format!("restoring {part}"))?;
             meter.finish();
@@ -146,7 +146,7 @@ impl Stores<'_> {
             .chain(more.iter().copied())
             .filter(|name| archive.parts.contains_key(*name))
             .collect();
-        let mut meter = Meter::new(what);
+        let mut meter = Meter::of(what, archive.size(&names));
         let pipe = tool.start(|stdin| archive.send_tar(&names, stdin, &mut meter))?;
         let text = scripts::read(pipe)?;
         meter.finish();
