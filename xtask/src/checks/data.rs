@@ -4,11 +4,13 @@
 use super::Scene;
 use super::finding::Finding;
 use crate::problem::Problem;
-use crate::stack::desired::Service;
+use crate::stack::desired::{Access, Service};
 
-/// What [`Probe`] reads, said by a shell in PostgreSQL's image.
-const SCRIPT: &str = "echo \"data: $(cat /probe/PG_VERSION 2>/dev/null)\"; postgres --version; \
-                      df -Pk /probe 2>/dev/null || df -Pk /";
+/// What [`Probe`] reads, said by a shell in PostgreSQL's image. Since PostgreSQL 18 there is a folder for each
+/// major version, `18/docker`.
+const SCRIPT: &str = "\
+    echo \"data: $(cat \"$PGDATA/PG_VERSION\" \"${PGDATA%/*/*}\"/*/docker/PG_VERSION 2>/dev/null | head -n 1)\"; \
+    postgres --version; df -Pk \"$PGDATA\" 2>/dev/null || df -Pk /";
 
 /// What the volume and the image say.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,11 +31,11 @@ pub fn probe(scene: &Scene) -> Option<Probe> {
         let volumes = &scene.engine.volumes;
         volumes.iter().any(|volume| volume.name == *name)
     });
-    let mount = volume.map(|volume| format!("{volume}:/probe:ro"));
+    let data = volume.and_then(|_| scene.config.postgres_data(Access::Read));
 
     let options = ["run", "--rm", "--pull", "never", "--network", "none"];
     let run = scene.docker.docker().args(options);
-    let run = run.args(mount.iter().flat_map(|mount| ["--volume", mount]));
+    let run = run.args(data.map(|data| data.options).unwrap_or_default());
     let run = run.args(["--entrypoint", "sh", &postgres.image, "-c", SCRIPT]);
     Some(Probe::parse(&run.text().ok()?))
 }
