@@ -125,8 +125,22 @@ const CONTENTS: &[(&str, &str)] = &[
         "UMAMI_URL=",
         "nobody: a public name needs a machine that others reach",
     ),
-    ("POSTGRES_IMAGE=", "postgres_majors"),
-    ("volumes:", "postgres_majors"),
+    (
+        "POSTGRES_IMAGE=",
+        "nobody: the tests' images have one major version of PostgreSQL",
+    ),
+    (
+        "volumes:",
+        "nobody: the tests' images have one major version of PostgreSQL",
+    ),
+    (
+        "services:",
+        "nobody: the tests' images have one major version of PostgreSQL",
+    ),
+    (
+        "  127.0.0.1:5000/",
+        "the tests of pulls, which draw the same",
+    ),
     ("{", "the tests of `--json`"),
     (
         "networks:",
