@@ -32,6 +32,8 @@ mod nightly;
 #[cfg(unix)]
 mod outputs;
 #[cfg(unix)]
+mod postgres_majors;
+#[cfg(unix)]
 mod pretend;
 mod public;
 #[cfg(target_os = "linux")]
