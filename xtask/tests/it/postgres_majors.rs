@@ -19,6 +19,10 @@ fn the_data_goes_to_the_layout_of_the_image_of_postgresql_18_and_back() {
     there_and_back("analytics-standin/postgres:17-layout18", "17");
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, step by step as the README tells it"
+)]
 fn there_and_back(image: &str, version: &str) {
     let checkout = Checkout::with_stack();
     // The image is the matter of `.env` here.
