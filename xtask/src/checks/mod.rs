@@ -15,6 +15,7 @@ pub mod packages;
 pub mod passwords;
 pub mod ports;
 pub mod preflight;
+pub mod redis;
 pub mod repairs;
 pub mod resources;
 pub mod services;
@@ -61,6 +62,7 @@ pub fn check_before_start(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     let mut findings = compose::check(scene.checkout);
     findings.extend(names::check(scene));
     findings.extend(ports::check(scene));
+    findings.extend(redis::check(scene)?);
     findings.extend(mounts::check(scene)?);
     findings.extend(values::check(scene.checkout, Some(scene.config))?);
     Ok(findings)

@@ -217,9 +217,24 @@ pub struct Image {
     repo_tags: Option<Vec<String>>,
     #[serde(default)]
     repo_digests: Option<Vec<String>>,
+    #[serde(default)]
+    config: Option<ImageConfig>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ImageConfig {
+    #[serde(default)]
+    env: Option<Vec<String>>,
 }
 
 impl Image {
+    /// What the image sets a variable of the environment to.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        let mut variables = self.config.iter().flat_map(|it| &it.env).flatten();
+        variables.find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
+    }
+
     /// Whether a compose file means this image by `name`: `redis` is `docker.io/library/redis:latest`.
     pub fn is_called(&self, name: &str) -> bool {
         let names = self.repo_tags.iter().chain(&self.repo_digests).flatten();

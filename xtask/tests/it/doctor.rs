@@ -426,3 +426,25 @@ fn the_hosts_file_is_advised_for_local_names_alone() {
     let words = "proves stats.example.com and errors.example.com";
     assert!(public.stdout.contains(words), "{}", public.stdout);
 }
+
+#[test]
+fn a_redis_that_glitchtip_cannot_use_is_refused_before_anything_starts() {
+    let stack = crate::pretend::Pretended::new();
+    stack.is_down();
+    let config = stack.checkout.root().join("pretend/config.yml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(
+        &config,
+        text.replace("image: redis:7", "image: redis:6-alpine"),
+    )
+    .unwrap();
+
+    let run = stack
+        .xtask(&["up"])
+        .code(1)
+        .says("the image redis:6-alpine is Redis 6");
+    run.says("set REDIS_IMAGE=redis:7-alpine");
+
+    let starts = |note: &String| note.contains(" up --detach");
+    assert!(!stack.notes().iter().any(starts), "something was started");
+}
