@@ -64,6 +64,7 @@ pub fn check_before_start(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     findings.extend(ports::check(scene));
     findings.extend(redis::check(scene)?);
     findings.extend(mounts::check(scene)?);
-    findings.extend(values::check(scene.checkout, Some(scene.config))?);
+    let settings = scene.docker.settings();
+    findings.extend(values::check(scene.checkout, settings, Some(scene.config)));
     Ok(findings)
 }

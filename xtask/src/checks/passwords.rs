@@ -2,7 +2,6 @@
 
 use super::Scene;
 use super::finding::Finding;
-use crate::checkout::Checkout;
 use crate::docker::Docker;
 use crate::docker::invocation::{Running, stderr_of};
 use crate::env::settings::{Secret, Setting, Settings};
@@ -25,7 +24,7 @@ pub fn check(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     let Some(postgres) = postgres.filter(|it| it.state.status == "running") else {
         return Ok(Vec::new());
     };
-    let logins = match logins(scene.checkout) {
+    let logins = match logins(scene.docker.settings()) {
         Ok(logins) => logins,
         Err(error) => return Ok(vec![Finding::warning(CHECK, Problem::of(&error))]),
     };
@@ -124,27 +123,26 @@ fn judge(logins: &[Login], refusals: &[Option<Refusal>]) -> Vec<Finding> {
     findings
 }
 
-fn logins(checkout: &Checkout) -> anyhow::Result<[Login; 3]> {
-    let settings = Settings::read(checkout)?;
-    let (postgres, umami, glitchtip) = (settings.postgres, settings.umami, settings.glitchtip);
-    let login = |role: &str, database: String, password: &Setting<Secret>| {
+fn logins(settings: &Settings) -> anyhow::Result<[Login; 3]> {
+    let (postgres, umami, glitchtip) = (&settings.postgres, &settings.umami, &settings.glitchtip);
+    let login = |role: &str, database: &str, password: &Setting<Secret>| {
         let password = password.get()?.expose().to_owned();
         anyhow::Ok(Login {
             role: role.to_owned(),
-            database,
+            database: database.to_owned(),
             password,
         })
     };
     Ok([
         login(
             &postgres.superuser,
-            postgres.default_database,
+            &postgres.default_database,
             &postgres.password,
         )?,
-        login("umami", umami.database, &umami.database_password)?,
+        login("umami", &umami.database, &umami.database_password)?,
         login(
             "glitchtip",
-            glitchtip.database,
+            &glitchtip.database,
             &glitchtip.database_password,
         )?,
     ])

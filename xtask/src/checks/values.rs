@@ -8,18 +8,14 @@ use crate::problem::Problem;
 use crate::stack::desired::Config;
 
 /// Looks at every value; without a configuration where Compose refuses it.
-///
-/// # Errors
-/// When the env file or its template cannot be read.
-pub fn check(checkout: &Checkout, config: Option<&Config>) -> anyhow::Result<Vec<Finding>> {
-    let settings = Settings::read(checkout)?;
+pub fn check(checkout: &Checkout, settings: &Settings, config: Option<&Config>) -> Vec<Finding> {
     let glitchtip = config.and_then(|config| config.services.get("glitchtip-web"));
     let port = glitchtip.and_then(|service| service.ports.first());
 
     let port = port.and_then(|port| port.published.parse().ok());
     let violations = settings.check(port).into_iter();
     let name = checkout.display(&checkout.env_file());
-    Ok(violations.map(|it| finding(&name, it)).collect())
+    violations.map(|it| finding(&name, it)).collect()
 }
 
 fn finding(name: &str, violation: Violation) -> Finding {

@@ -32,12 +32,12 @@ pub fn run(checkout: &Checkout, options: &cli::Connect) -> anyhow::Result<Outcom
     let docker = Docker::new(checkout)?;
     let config = stack::read_config(&docker)?;
     let containers = docker.containers(&config.name)?;
-    let settings = Settings::read(checkout)?;
+    let settings = docker.settings();
     let stack = Observed {
-        settings: &settings,
+        settings,
         config: &config,
         containers: &containers,
-        stores: Stores::new(&settings, &docker, &containers),
+        stores: Stores::new(settings, &docker, &containers),
         way: PublicWay::new(&docker, containers.get("umami")),
     };
 

@@ -20,13 +20,13 @@ pub mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
 use crate::checkout::Checkout;
 use crate::env::settings::Settings;
-use crate::problem::Problem;
 use crate::system::process;
 use endpoint::{Endpoint, Machine};
 use engine::{Engine, Info};
@@ -45,8 +45,7 @@ pub struct Docker {
     hidden: BTreeSet<String>,
     /// The compose file and its override.
     files: Vec<String>,
-    secrets: Vec<String>,
-    refused_value: Option<Problem>,
+    settings: Arc<Settings>,
 }
 
 impl Docker {
@@ -55,9 +54,17 @@ impl Docker {
     /// # Errors
     /// When `.env` cannot be parsed: Compose would quote the line, secrets included.
     pub fn new(checkout: &Checkout) -> anyhow::Result<Docker> {
+        Docker::with(checkout, Arc::new(Settings::read(checkout)?))
+    }
+
+    /// Docker for the stack of this checkout with these settings: for another thread, which cannot share
+    /// the first one's.
+    ///
+    /// # Errors
+    /// When there is no current folder.
+    pub fn with(checkout: &Checkout, settings: Arc<Settings>) -> anyhow::Result<Docker> {
         let shell = Shell::new().context("finding the current folder")?;
         shell.change_dir(checkout.stack());
-        let settings = Settings::read(checkout)?;
 
         // Compose lets an exported variable win over `.env`, even an empty one, so the child must not
         // inherit any name that the stack knows.
@@ -66,14 +73,11 @@ impl Docker {
         let exported = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         hidden.extend(exported.filter(|name| environment::redirects(name)));
         hidden.remove("COMPOSE_PROJECT_NAME");
-        let secrets = settings.secrets().iter();
-        let secrets = secrets.map(|secret| secret.expose().to_owned()).collect();
         Ok(Docker {
             shell,
             hidden,
             files: checkout.compose_files(),
-            secrets,
-            refused_value: settings.refused_value(),
+            settings,
         })
     }
 
@@ -98,16 +102,17 @@ impl Docker {
         compose.arg("compose")
     }
 
-    /// The value of `.env` for which Compose refuses the configuration, where there is one: Compose itself
-    /// names neither the variable nor the line.
-    pub fn refused_value(&self) -> Option<Problem> {
-        self.refused_value.clone()
+    /// What the env file said when this was made.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
     }
 
     /// `text` without any secret of `.env`.
     pub fn redact(&self, text: &str) -> String {
-        let secrets = self.secrets.iter();
-        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+        let secrets = self.settings.secrets().iter();
+        secrets.fold(text.to_owned(), |text, secret| {
+            text.replace(secret.expose(), "***")
+        })
     }
 
     /// Checks that an engine and a Compose that can run the stack answer.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::dialect::{self, Reading};
 use super::file;
-use super::grammar::{is_uuid, parse_bool, parse_port};
+use super::grammar::{is_uuid, parse_bool};
 use super::references::Lookup;
 use super::rules::{self, Severity, Violation};
 use super::template::{Template, is_placeholder};
@@ -22,8 +22,6 @@ pub struct Settings {
     pub glitchtip: GlitchTip,
     /// Administrator of GlitchTip.
     pub admin_email: String,
-    #[expect(dead_code, reason = "read once, for whoever needs it next")]
-    pub site: Site,
     env: Env,
     names: BTreeSet<String>,
     secrets: Vec<Secret>,
@@ -50,11 +48,6 @@ pub struct Umami {
     pub hostname: String,
     /// The whole address, where a proxy is in front; empty where none is.
     pub url: String,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read once, for whoever needs it next")
-    )]
-    pub port: Setting<u16>,
 }
 
 /// GlitchTip and its database.
@@ -65,24 +58,8 @@ pub struct GlitchTip {
     pub admin_password: Setting<Secret>,
     /// With which events are read.
     pub api_token: Setting<Secret>,
-    /// Scheme, name and port under which browsers and SDKs reach it.
-    #[expect(dead_code, reason = "read once, for whoever needs it next")]
-    pub domain: String,
-    #[expect(dead_code, reason = "read once, for whoever needs it next")]
-    pub port: Setting<u16>,
-    #[expect(dead_code, reason = "read once, for whoever needs it next")]
-    pub organization: String,
     pub project: String,
     pub registration: Registration,
-}
-
-/// The website that is observed.
-#[derive(Debug)]
-pub struct Site {
-    #[expect(dead_code, reason = "read once, for whoever needs it next")]
-    pub name: String,
-    #[expect(dead_code, reason = "read once, for whoever needs it next")]
-    pub domain: String,
 }
 
 /// Whether strangers may sign up.
@@ -164,10 +141,6 @@ impl Settings {
             umami: env.umami(),
             glitchtip: env.glitchtip(),
             admin_email: env.text("ADMIN_EMAIL"),
-            site: Site {
-                name: env.text("SITE_NAME"),
-                domain: env.text("SITE_DOMAIN"),
-            },
             secrets: env.secrets(text),
             env,
             names,
@@ -186,39 +159,8 @@ impl Settings {
         &self.secrets
     }
 
-    /// The keys whose value `cargo xtask setup` would make: missing, empty or a placeholder.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read once, for whoever needs it next")
-    )]
-    pub fn placeholders(&self) -> Vec<&str> {
-        let required = self.env.template.variables().iter();
-        let required = required.filter(|variable| variable.placeholder().is_some());
-        let is_unset = |key: &&str| {
-            let value = self.env.reading.values.get(*key);
-            value.is_none_or(|value| value.is_empty() || is_placeholder(value))
-        };
-        required
-            .map(|variable| variable.key.as_str())
-            .filter(is_unset)
-            .collect()
-    }
-
-    /// The variables by which the env file steers Docker itself, each with its line: with them Compose may
-    /// take other files than this stack's, or print what nobody can read.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read once, for whoever needs it next")
-    )]
-    pub fn docker_variables(&self) -> Vec<(&str, usize)> {
-        let assignments = self.env.reading.assignments.iter();
-        assignments
-            .filter(|it| rules::is_for_docker(&it.key))
-            .map(|it| (it.key.as_str(), it.line))
-            .collect()
-    }
-
-    /// The value for which Compose refuses the whole configuration, where there is one.
+    /// The value for which Compose refuses the whole configuration, where there is one: Compose itself
+    /// names neither the variable nor the line.
     pub fn refused_value(&self) -> Option<Problem> {
         let violations = self.check(None).into_iter();
         let mut refused = violations.filter(|it| it.severity == Severity::Refused);
@@ -280,7 +222,6 @@ impl Env {
             }),
             hostname: self.text("UMAMI_HOSTNAME"),
             url: self.text("UMAMI_URL"),
-            port: self.checked("UMAMI_PORT", "is not a port", parse_port),
         }
     }
 
@@ -294,9 +235,6 @@ impl Env {
             database_password: self.secret("GLITCHTIP_DATABASE_PASSWORD"),
             admin_password: self.secret("GLITCHTIP_ADMIN_PASSWORD"),
             api_token: self.secret("GLITCHTIP_API_TOKEN"),
-            domain: self.text("GLITCHTIP_DOMAIN"),
-            port: self.checked("GLITCHTIP_PORT", "is not a port", parse_port),
-            organization: self.text("GLITCHTIP_ORGANIZATION"),
             project: self.text("GLITCHTIP_PROJECT"),
             registration,
         }

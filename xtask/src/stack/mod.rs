@@ -246,7 +246,7 @@ pub fn service_names(checkout: &Checkout) -> Vec<String> {
 
 /// Compose names neither the variable that it means nor its line, and not always the file.
 fn refused_config(docker: &Docker) -> Problem {
-    docker.refused_value().unwrap_or_else(|| {
+    docker.settings().refused_value().unwrap_or_else(|| {
         Problem::new(
             "Compose does not accept docker-compose.yml, docker-compose.override.yml or .env in \
              deploy/analytics",

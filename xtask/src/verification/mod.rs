@@ -10,6 +10,7 @@ pub mod stores;
 mod umami;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,15 +57,15 @@ pub fn verify(checkout: &Checkout, docker: &Docker, scope: Scope) -> anyhow::Res
     docker.check_engine()?;
     let config = stack::read_config(docker)?;
     let containers = docker.containers(&config.name)?;
-    let settings = Settings::read(checkout)?;
-    let expected = Expected::of(&settings)?;
+    let settings = docker.settings();
+    let expected = Expected::of(settings)?;
 
     let verification = Verification {
         checkout,
         docker,
         config: &config,
         containers: &containers,
-        settings: &settings,
+        settings,
         expected: &expected,
         scope,
     };
@@ -78,7 +79,7 @@ struct Verification<'a> {
     docker: &'a Docker,
     config: &'a Config,
     containers: &'a BTreeMap<String, Container>,
-    settings: &'a Settings,
+    settings: &'a Arc<Settings>,
     expected: &'a Expected,
     scope: Scope,
 }
@@ -141,7 +142,7 @@ impl Verification<'_> {
         thread::scope(|threads| {
             let umami = threads.spawn(|| {
                 // Docker cannot be shared between threads.
-                let docker = Docker::new(checkout)?;
+                let docker = Docker::with(checkout, Arc::clone(settings))?;
                 let stores = Stores::new(settings, &docker, containers);
                 let way = PublicWay::new(&docker, containers.get("umami"));
                 let public = (scope == Scope::Public).then_some(&umami);

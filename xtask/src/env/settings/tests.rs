@@ -14,9 +14,7 @@ fn without_an_env_file_the_defaults_hold_and_secrets_are_missing() {
     let settings = settings("");
     assert_eq!(settings.postgres.superuser, "analytics_admin");
     assert_eq!(settings.umami.database, "umami_db");
-    assert_eq!(settings.umami.port.get(), Ok(&3001));
     assert_eq!(settings.glitchtip.registration, Registration::Closed);
-    assert_eq!(settings.placeholders().len(), 9);
     let problem = settings.umami.website_id.get().unwrap_err();
     assert_eq!(
         problem.what,
@@ -28,26 +26,23 @@ fn without_an_env_file_the_defaults_hold_and_secrets_are_missing() {
 
 #[test]
 fn the_env_file_wins_and_an_empty_value_is_none() {
-    let text = "POSTGRES_USER=me\nPOSTGRES_DB=\nUMAMI_PORT=13001\nPOSTGRES_PASSWORD=#1\n\
+    let text = "POSTGRES_USER=me\nPOSTGRES_DB=\nPOSTGRES_PASSWORD=#1\n\
                 GLITCHTIP_USER_REGISTRATION=TRUE\n";
     let settings = settings(text);
     assert_eq!(settings.postgres.superuser, "me");
     assert_eq!(settings.postgres.default_database, "postgres");
     assert_eq!(settings.postgres.password.get().unwrap().expose(), "#1");
-    assert_eq!(settings.umami.port.get(), Ok(&13001));
     assert_eq!(settings.glitchtip.registration, Registration::Open);
-    assert!(!settings.placeholders().contains(&"POSTGRES_PASSWORD"));
 }
 
 #[test]
 fn a_wrong_value_fails_those_who_need_it_with_its_line() {
-    let settings = settings("A=1\nUMAMI_WEBSITE_ID=hunter2\nUMAMI_PORT=70000\n");
+    let settings = settings("A=1\nUMAMI_WEBSITE_ID=hunter2\n");
     let problem = settings.umami.website_id.get().unwrap_err();
     assert_eq!(
         problem.what,
         "the .env, line 2: UMAMI_WEBSITE_ID is not a UUID"
     );
-    assert!(settings.umami.port.get().is_err());
 }
 
 #[test]
@@ -75,7 +70,6 @@ fn every_name_is_known_but_the_projects() {
         assert!(names.contains(name), "{name}");
     }
     assert!(!names.contains("BARE") && !names.contains("COMPOSE_PROJECT_NAME"));
-    assert_eq!(settings.docker_variables(), [("COMPOSE_FILE", 4)]);
 }
 
 #[test]
