@@ -1,10 +1,9 @@
 //! The way to a new major version of PostgreSQL and back, as deploy/analytics/README.md tells it.
 
-use std::path::PathBuf;
-
 use crate::checkout::{Checkout, Run};
 use crate::documentation::markdown::{Block, blocks, read};
 
+const OLD_IMAGE: &str = "POSTGRES_IMAGE=analytics-standin/postgres:15";
 const SECTION: &str = "A new major version of PostgreSQL";
 
 #[test]
@@ -19,64 +18,30 @@ fn the_data_goes_to_the_layout_of_the_image_of_postgresql_18_and_back() {
     there_and_back("analytics-standin/postgres:17-layout18", "17");
 }
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "one story, step by step as the README tells it"
-)]
+/// Each block of the section is one step.
 fn there_and_back(image: &str, version: &str) {
-    let checkout = Checkout::with_stack();
-    // The image is the matter of `.env` here.
-    checkout.replace(
-        "docker-compose.override.yml",
-        "    image: analytics-standin/postgres:15\n",
-        "",
-    );
-    checkout.write(".env", "POSTGRES_IMAGE=analytics-standin/postgres:15\n");
-    checkout.xtask(&["up"]).success();
-    checkout.xtask(&["verify"]).success();
-    checkout.sql(
-        "umami_db",
-        "create table kept as select n, md5(n::text) as text from generate_series(1, 5000) as n; \
-         alter table kept owner to umami",
-    );
-    let before = fingerprint(&checkout);
-
-    // Each block of the section is one step.
     let steps = steps();
     let [save, setting, volume, restore, delete] = &steps[..] else {
         panic!("the section has other steps: {steps:#?}");
     };
     assert_eq!(save.lines, ["cargo xtask backup", "cargo xtask down"]);
-    let file = checkout.xtask(&["backup"]).success().stdout;
-    let file = PathBuf::from(file.trim_end());
-    checkout.xtask(&["down"]).success();
-
-    let old_settings = ["docker-compose.override.yml", ".env"].map(|name| checkout.read(name));
-    let [variable] = &setting.lines[..] else {
-        panic!("more than an image: {setting:?}");
-    };
-    let (name, _) = variable.split_once('=').unwrap();
-    checkout.replace(
-        ".env",
-        "POSTGRES_IMAGE=analytics-standin/postgres:15",
-        &format!("{name}={image}"),
-    );
-    let volume = volume.lines.join("\n");
-    let new_volume = format!("{}_postgres_data_17", checkout.project);
-    let volume = volume.replace("analytics_postgres_data_17", &new_volume);
-    let text = format!("{}{volume}\n", old_settings[0]);
-    checkout.write("docker-compose.override.yml", &text);
-
     assert_eq!(restore.lines, ["cargo xtask restore FILE"]);
-    checkout
-        .xtask(&["restore", file.to_str().unwrap(), "--yes"])
-        .success();
-    let running = checkout.sql("postgres", "show server_version");
-    assert!(running.starts_with(version), "{running} runs");
-    no_container_has_an_unnamed_volume(&checkout);
+    assert!(delete.lines[0].starts_with("docker volume rm "));
+
+    let checkout = with_data_of_15();
+    let before = fingerprint(&checkout);
+    let file = checkout.xtask(&["backup"]).success().stdout;
+    checkout.xtask(&["down"]).success();
+    let files = ["docker-compose.override.yml", ".env"];
+    let old_settings = files.map(|name| checkout.read(name));
+
+    let new_volume = set(&checkout, image, [setting, volume]);
+    let restore = ["restore", file.trim_end(), "--yes"];
+    checkout.xtask(&restore).success();
+    assert!(server_version(&checkout).starts_with(version));
     assert_eq!(fingerprint(&checkout), before);
+    no_container_has_an_unnamed_volume(&checkout);
     checkout.xtask(&["verify"]).success();
-    // What runs there can be saved there, and doctor finds its data.
     checkout.xtask(&["backup"]).success();
     let doctor = checkout.xtask(&["doctor"]).stdout;
     assert!(
@@ -85,21 +50,55 @@ fn there_and_back(image: &str, version: &str) {
     );
 
     // Back: both settings undone, and `up`.
-    checkout.write("docker-compose.override.yml", &old_settings[0]);
-    checkout.write(".env", &old_settings[1]);
+    for (name, text) in files.iter().zip(&old_settings) {
+        checkout.write(name, text);
+    }
     checkout.xtask(&["up"]).success();
-    assert!(
-        checkout
-            .sql("postgres", "show server_version")
-            .starts_with("15")
-    );
+    assert!(server_version(&checkout).starts_with("15"));
     assert_eq!(fingerprint(&checkout), before);
     checkout.xtask(&["verify"]).success();
 
     // Nothing uses the other volume any more.
-    assert!(delete.lines[0].starts_with("docker volume rm "));
     let mut remove = checkout.command("docker");
     Run::of(remove.args(["volume", "rm", &new_volume])).success();
+}
+
+/// A stack on PostgreSQL 15 that takes its image from `.env`, as a user's does.
+fn with_data_of_15() -> Checkout {
+    let checkout = Checkout::with_stack();
+    let image = "    image: analytics-standin/postgres:15\n";
+    checkout.replace("docker-compose.override.yml", image, "");
+    checkout.write(".env", &format!("{OLD_IMAGE}\n"));
+    checkout.xtask(&["up"]).success();
+    checkout.xtask(&["verify"]).success();
+    checkout.sql(
+        "umami_db",
+        "create table kept as select n, md5(n::text) as text from generate_series(1, 5000) as n; \
+         alter table kept owner to umami",
+    );
+    checkout
+}
+
+/// Makes the settings that two blocks show, with this image and this project's name; returns the volume's name.
+fn set(checkout: &Checkout, image: &str, [setting, volume]: [&Block; 2]) -> String {
+    let [variable] = &setting.lines[..] else {
+        panic!("more than an image: {setting:?}");
+    };
+    let (name, _) = variable.split_once('=').unwrap();
+    checkout.replace(".env", OLD_IMAGE, &format!("{name}={image}"));
+
+    let documented = "analytics_postgres_data_17";
+    let volume = volume.lines.join("\n");
+    assert!(volume.contains(documented), "{volume}");
+    let new_volume = format!("{}_postgres_data_17", checkout.project);
+    let text = checkout.read("docker-compose.override.yml");
+    let text = format!("{text}{}\n", volume.replace(documented, &new_volume));
+    checkout.write("docker-compose.override.yml", &text);
+    new_volume
+}
+
+fn server_version(checkout: &Checkout) -> String {
+    checkout.sql("postgres", "show server_version")
 }
 
 fn steps() -> Vec<Block> {
