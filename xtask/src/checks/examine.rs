@@ -65,7 +65,7 @@ fn check_stack(checkout: &Checkout, docker: &Docker, info: &Info) -> anyhow::Res
         Ok(config) => config,
         Err(error) => {
             let mut findings = vec![compose::refused(&error)];
-            findings.extend(values::check(checkout, docker.settings(), None));
+            findings.extend(values::check(checkout, docker.values(), None));
             return Ok(findings);
         }
     };

@@ -64,7 +64,7 @@ pub fn check_before_start(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     findings.extend(ports::check(scene));
     findings.extend(redis::check(scene)?);
     findings.extend(mounts::check(scene)?);
-    let settings = scene.docker.settings();
-    findings.extend(values::check(scene.checkout, settings, Some(scene.config)));
+    let values = scene.docker.values();
+    findings.extend(values::check(scene.checkout, values, Some(scene.config)));
     Ok(findings)
 }

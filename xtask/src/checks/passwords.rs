@@ -4,7 +4,8 @@ use super::Scene;
 use super::finding::Finding;
 use crate::docker::Docker;
 use crate::docker::invocation::{Running, stderr_of};
-use crate::env::settings::{Secret, Setting, Settings};
+use crate::env::settings::Settings;
+use crate::env::values::{Secret, Setting};
 use crate::problem::Problem;
 
 /// A role's way into a database.
@@ -24,7 +25,7 @@ pub fn check(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     let Some(postgres) = postgres.filter(|it| it.state.status == "running") else {
         return Ok(Vec::new());
     };
-    let logins = match logins(scene.docker.settings()) {
+    let logins = match logins(&scene.docker.settings()) {
         Ok(logins) => logins,
         Err(error) => return Ok(vec![Finding::warning(CHECK, Problem::of(&error))]),
     };

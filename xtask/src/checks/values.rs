@@ -3,17 +3,18 @@
 use super::finding::Finding;
 use crate::checkout::Checkout;
 use crate::env::rules::{Severity, Violation};
-use crate::env::settings::Settings;
+use crate::env::settings;
+use crate::env::values::Values;
 use crate::problem::Problem;
 use crate::stack::desired::Config;
 
 /// Looks at every value; without a configuration where Compose refuses it.
-pub fn check(checkout: &Checkout, settings: &Settings, config: Option<&Config>) -> Vec<Finding> {
+pub fn check(checkout: &Checkout, values: &Values, config: Option<&Config>) -> Vec<Finding> {
     let glitchtip = config.and_then(|config| config.services.get("glitchtip-web"));
     let port = glitchtip.and_then(|service| service.ports.first());
 
     let port = port.and_then(|port| port.published.parse().ok());
-    let violations = settings.check(port).into_iter();
+    let violations = settings::check(values, port).into_iter();
     let name = checkout.display(&checkout.env_file());
     violations.map(|it| finding(&name, it)).collect()
 }

@@ -32,7 +32,7 @@ pub fn run(checkout: &Checkout, options: &cli::Connect) -> anyhow::Result<Outcom
     let docker = Docker::new(checkout)?;
     let config = stack::read_config(&docker)?;
     let containers = docker.containers(&config.name)?;
-    let settings = docker.settings();
+    let settings = &docker.settings();
     let stack = Observed {
         settings,
         config: &config,

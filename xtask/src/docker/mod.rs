@@ -27,6 +27,7 @@ use xshell::{Shell, cmd};
 
 use crate::checkout::Checkout;
 use crate::env::settings::Settings;
+use crate::env::values::Values;
 use crate::system::process;
 use endpoint::{Endpoint, Machine};
 use engine::{Engine, Info};
@@ -45,7 +46,7 @@ pub struct Docker {
     hidden: BTreeSet<String>,
     /// The compose file and its override.
     files: Vec<String>,
-    settings: Arc<Settings>,
+    values: Arc<Values>,
 }
 
 impl Docker {
@@ -54,21 +55,21 @@ impl Docker {
     /// # Errors
     /// When `.env` cannot be parsed: Compose would quote the line, secrets included.
     pub fn new(checkout: &Checkout) -> anyhow::Result<Docker> {
-        Docker::with(checkout, Arc::new(Settings::read(checkout)?))
+        Docker::with(checkout, Arc::new(Values::read(checkout)?))
     }
 
-    /// Docker for the stack of this checkout with these settings: for another thread, which cannot share
+    /// Docker for the stack of this checkout with these values: for another thread, which cannot share
     /// the first one's.
     ///
     /// # Errors
     /// When there is no current folder.
-    pub fn with(checkout: &Checkout, settings: Arc<Settings>) -> anyhow::Result<Docker> {
+    pub fn with(checkout: &Checkout, values: Arc<Values>) -> anyhow::Result<Docker> {
         let shell = Shell::new().context("finding the current folder")?;
         shell.change_dir(checkout.stack());
 
         // Compose lets an exported variable win over `.env`, even an empty one, so the child must not
         // inherit any name that the stack knows.
-        let mut hidden = settings.names().clone();
+        let mut hidden = values.names().clone();
         hidden.retain(|name| !environment::chooses_engine(name));
         let exported = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         hidden.extend(exported.filter(|name| environment::redirects(name)));
@@ -77,7 +78,7 @@ impl Docker {
             shell,
             hidden,
             files: checkout.compose_files(),
-            settings,
+            values,
         })
     }
 
@@ -103,16 +104,18 @@ impl Docker {
     }
 
     /// What the env file said when this was made.
-    pub fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    pub fn values(&self) -> &Arc<Values> {
+        &self.values
+    }
+
+    /// The same, typed.
+    pub fn settings(&self) -> Settings {
+        Settings::of(&self.values)
     }
 
     /// `text` without any secret of `.env`.
     pub fn redact(&self, text: &str) -> String {
-        let secrets = self.settings.secrets().iter();
-        secrets.fold(text.to_owned(), |text, secret| {
-            text.replace(secret.expose(), "***")
-        })
+        self.values.redact(text)
     }
 
     /// Checks that an engine and a Compose that can run the stack answer.

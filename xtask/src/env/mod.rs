@@ -7,6 +7,7 @@ pub mod references;
 pub mod rules;
 pub mod settings;
 pub mod template;
+pub mod values;
 
 #[cfg(test)]
 mod tests;

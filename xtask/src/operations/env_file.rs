@@ -2,7 +2,7 @@
 
 use crate::checkout::Checkout;
 use crate::env::template::{Completed, Placeholder, Template};
-use crate::env::{file, settings};
+use crate::env::{file, values};
 use crate::system::{files, random};
 use crate::terminal::say;
 
@@ -50,7 +50,7 @@ fn complete(
     let refused = |error| file::refused(&name, &error);
     let completed = match existing {
         Some(text) => {
-            let names = settings::names(template, text).map_err(refused)?;
+            let names = values::names(template, text).map_err(refused)?;
             let environment = file::environment_without(&names);
             template.complete(text, &environment, generate)
         }

@@ -24,6 +24,7 @@ use crate::checkout::Checkout;
 use crate::docker::Docker;
 use crate::docker::events::{Events, Woken};
 use crate::docker::inspect::Container;
+use crate::env::settings;
 use crate::problem::Problem;
 use crate::session::Session;
 use crate::system::clock;
@@ -246,7 +247,7 @@ pub fn service_names(checkout: &Checkout) -> Vec<String> {
 
 /// Compose names neither the variable that it means nor its line, and not always the file.
 fn refused_config(docker: &Docker) -> Problem {
-    docker.settings().refused_value().unwrap_or_else(|| {
+    settings::refused_value(docker.values()).unwrap_or_else(|| {
         Problem::new(
             "Compose does not accept docker-compose.yml, docker-compose.override.yml or .env in \
              deploy/analytics",

@@ -57,7 +57,7 @@ pub fn verify(checkout: &Checkout, docker: &Docker, scope: Scope) -> anyhow::Res
     docker.check_engine()?;
     let config = stack::read_config(docker)?;
     let containers = docker.containers(&config.name)?;
-    let settings = docker.settings();
+    let settings = &docker.settings();
     let expected = Expected::of(settings)?;
 
     let verification = Verification {
@@ -79,7 +79,7 @@ struct Verification<'a> {
     docker: &'a Docker,
     config: &'a Config,
     containers: &'a BTreeMap<String, Container>,
-    settings: &'a Arc<Settings>,
+    settings: &'a Settings,
     expected: &'a Expected,
     scope: Scope,
 }
@@ -130,6 +130,7 @@ impl Verification<'_> {
         patience: Duration,
     ) -> anyhow::Result<(Chain, glitchtip::Outcome)> {
         let (checkout, containers) = (self.checkout, self.containers);
+        let values = self.docker.values();
         let (settings, expected, scope) = (self.settings, self.expected, self.scope);
         let endpoint = |service| Endpoint::of(self.config, containers, service);
         let umami = endpoint("umami");
@@ -142,7 +143,7 @@ impl Verification<'_> {
         thread::scope(|threads| {
             let umami = threads.spawn(|| {
                 // Docker cannot be shared between threads.
-                let docker = Docker::with(checkout, Arc::clone(settings))?;
+                let docker = Docker::with(checkout, Arc::clone(values))?;
                 let stores = Stores::new(settings, &docker, containers);
                 let way = PublicWay::new(&docker, containers.get("umami"));
                 let public = (scope == Scope::Public).then_some(&umami);

@@ -1,12 +1,17 @@
 //! What settings an env file makes, and what each missing one says.
 
 use super::*;
+use crate::env::template::Template;
 
 const TEMPLATE: &str = include_str!("../../../../deploy/analytics/.env.example");
 
-fn settings(text: &str) -> Settings {
+fn values(text: &str) -> Values {
     let template = Template::parse(TEMPLATE).unwrap();
-    Settings::of(template, text, "the .env", &|_| None).unwrap()
+    Values::of(template, text, "the .env", &|_| None).unwrap()
+}
+
+fn settings(text: &str) -> Settings {
+    Settings::of(&values(text))
 }
 
 #[test]
@@ -47,25 +52,27 @@ fn a_wrong_value_fails_those_who_need_it_with_its_line() {
 
 #[test]
 fn no_secret_shows() {
-    let settings = settings("POSTGRES_PASSWORD=hunter2\n");
+    let values = values("POSTGRES_PASSWORD=hunter2\n");
+    let settings = Settings::of(&values);
     let secret = settings.postgres.password.get().unwrap();
     assert_eq!(format!("{secret} {secret:?}"), "*** ***");
-    assert!(!format!("{settings:?}").contains("hunter2"));
+    assert!(!format!("{settings:?} {values:?}").contains("hunter2"));
+    assert_eq!(values.redact("it is hunter2"), "it is ***");
 }
 
 #[test]
 fn every_secret_is_known_as_it_is_read_and_as_it_is_written() {
     let text = "POSTGRES_PASSWORD=old\nPOSTGRES_PASSWORD=\"a\\$b\"\nUMAMI_WEBSITE_ID=public\n\
                 GLITCHTIP_EMAIL_URL=smtp://me:mailpass@h\nUMAMI_APP_SECRET=\n";
-    let settings = settings(text);
-    let secrets: Vec<&str> = settings.secrets().iter().map(Secret::expose).collect();
-    assert_eq!(secrets, ["mailpass", "a\\$b", "a$b", "old"]);
+    let values = values(text);
+    let shown = values.redact("mailpass a\\$b a$b old public");
+    assert_eq!(shown, "*** *** *** *** public");
 }
 
 #[test]
 fn every_name_is_known_but_the_projects() {
-    let settings = settings("MINE=1\nBARE\nCOMPOSE_PROJECT_NAME=x\nCOMPOSE_FILE=y\n");
-    let names = settings.names();
+    let values = values("MINE=1\nBARE\nCOMPOSE_PROJECT_NAME=x\nCOMPOSE_FILE=y\n");
+    let names = values.names();
     for name in ["MINE", "COMPOSE_FILE", "POSTGRES_USER", "BIND_ADDRESS"] {
         assert!(names.contains(name), "{name}");
     }
@@ -75,7 +82,7 @@ fn every_name_is_known_but_the_projects() {
 #[test]
 fn what_compose_refuses_is_named_without_its_value() {
     let template = Template::parse(TEMPLATE).unwrap();
-    let problem = Settings::of(template, "A=1\nB='hunter2", "the .env", &|_| None).unwrap_err();
+    let problem = Values::of(template, "A=1\nB='hunter2", "the .env", &|_| None).unwrap_err();
     assert!(problem.what.starts_with("the .env, line 2: "), "{problem}");
     assert!(!problem.what.contains("hunter2"));
 }
