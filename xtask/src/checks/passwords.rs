@@ -59,6 +59,10 @@ enum Refusal {
 impl Refusal {
     /// The words are psql's and PostgreSQL's (15.18, tried 2026-11-25) and docker's (26.1.5).
     fn of(stderr: &str) -> Refusal {
+        // The container ended meanwhile, and psql with it.
+        if stderr.trim().is_empty() {
+            return Refusal::NotReady;
+        }
         let says = |words: &[&str]| words.iter().any(|it| stderr.contains(it));
         if says(&["password authentication failed for user"]) {
             return Refusal::Password;
@@ -78,7 +82,7 @@ impl Refusal {
             return Refusal::NotReady;
         }
         let mut lines = stderr.lines().map(str::trim).filter(|it| !it.is_empty());
-        Refusal::Untried(lines.next_back().unwrap_or("nothing").to_owned())
+        Refusal::Untried(lines.next_back().unwrap_or_default().to_owned())
     }
 }
 
@@ -204,6 +208,7 @@ mod tests {
         assert_eq!(Refusal::of(&format!("{full}\n")), Refusal::Untried(full));
         let said = "sh: docker-real: not found";
         assert_eq!(Refusal::of(said), Refusal::Untried(said.to_owned()));
+        assert_eq!(Refusal::of(""), Refusal::NotReady);
     }
 
     #[test]

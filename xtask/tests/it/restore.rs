@@ -85,7 +85,9 @@ fn the_place_of_the_data_is_asked_of_the_image() {
     let image = Image::with_data_at(&checkout, "/var/lib/postgresql/15/docker");
     let text = checkout.read("docker-compose.override.yml");
     let standin = "image: analytics-standin/postgres:15\n";
-    let mount = "    volumes: !override\n      - postgres_data:/var/lib/postgresql\n      \
+    let mount = "    environment:\n      PGDATA: /var/lib/postgresql/15/docker\n    \
+                 tmpfs: !override [/tmp]\n    \
+                 volumes: !override\n      - postgres_data:/var/lib/postgresql\n      \
                  - postgres_socket:/var/run/postgresql\n";
     let text = text.replace(standin, &format!("image: {}\n", image.0));
     let service = "  postgres:\n";
