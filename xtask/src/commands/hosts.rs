@@ -22,7 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub fn run(checkout: &Checkout, options: &Hosts) -> anyhow::Result<Outcome> {
     if options.print {
-        terminal::print(&block::render(&configured::hostnames(checkout)?))?;
+        let names = local_names(checkout)?;
+        if !names.is_empty() {
+            terminal::print(&block::render(&names))?;
+        }
         return Ok(Outcome::Done);
     }
     if options.check {
@@ -40,7 +43,10 @@ pub fn run(checkout: &Checkout, options: &Hosts) -> anyhow::Result<Outcome> {
 fn change(checkout: &Checkout, options: &Hosts) -> anyhow::Result<Outcome> {
     let file = HostsFile::find(options.file.as_deref())?;
     let path = file.path.display();
-    let wanted = wanted(checkout, options)?;
+    let Some(wanted) = wanted(checkout, options)? else {
+        say!("nothing to do: no hostname in .env belongs in a hosts file");
+        return Ok(Outcome::Done);
+    };
     let before = file.contents()?;
     let edit = match file.plan(&before, &wanted)? {
         Plan::Change(edit) => edit,
@@ -106,12 +112,23 @@ fn leave_to_nixos(file: &HostsFile, wanted: &Wanted) -> anyhow::Result<Outcome> 
     Ok(Outcome::NotDone)
 }
 
-/// A block can be taken out whatever the env file says by now.
-fn wanted(checkout: &Checkout, options: &Hosts) -> anyhow::Result<Wanted> {
+/// A block can be taken out whatever the env file says by now. Nothing where no name is to be mapped.
+fn wanted(checkout: &Checkout, options: &Hosts) -> anyhow::Result<Option<Wanted>> {
     if options.remove {
-        return Ok(Wanted::Removed);
+        return Ok(Some(Wanted::Removed));
     }
-    Ok(Wanted::Mapped(configured::hostnames(checkout)?))
+    let names = local_names(checkout)?;
+    Ok((!names.is_empty()).then_some(Wanted::Mapped(names)))
+}
+
+/// The names that belong in a hosts file: there, a public one would hide its DNS record from this machine.
+fn local_names(checkout: &Checkout) -> anyhow::Result<Vec<Hostname>> {
+    let names = configured::hostnames(checkout)?;
+    let (local, public): (Vec<_>, Vec<_>) = names.into_iter().partition(Hostname::is_local);
+    for name in public {
+        say!("leaving out {name}: a public name needs a DNS record, not the hosts file");
+    }
+    Ok(local)
 }
 
 /// The elevated step: the same checks on the file as it is by now, then the same change.

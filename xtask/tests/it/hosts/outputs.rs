@@ -159,6 +159,44 @@ errors.local resolves to this machine
 }
 
 #[test]
+fn the_output_for_public_names() {
+    let machine = Machine::new(USERS);
+    let write = |text: &str| machine.checkout.write(".env", text);
+    write("UMAMI_HOSTNAME=stats.example.com\nGLITCHTIP_DOMAIN=https://errors.local\n");
+    let print = machine.checkout.xtask(&["hosts", "--print"]);
+    matches(
+        print,
+        &machine,
+        str![[r#"
+exit code 0
+--- stdout
+# >>> cargo xtask hosts >>>
+127.0.0.1 errors.local
+::1 errors.local
+# <<< cargo xtask hosts <<<
+--- stderr
+leaving out stats.example.com: a public name needs a DNS record, not the hosts file
+
+"#]],
+    );
+    write("UMAMI_HOSTNAME=stats.example.com\nGLITCHTIP_DOMAIN=https://errors.example.com\n");
+    matches(
+        machine.hosts(&["--yes"]),
+        &machine,
+        str![[r#"
+exit code 0
+--- stdout
+--- stderr
+leaving out stats.example.com: a public name needs a DNS record, not the hosts file
+leaving out errors.example.com: a public name needs a DNS record, not the hosts file
+nothing to do: no hostname in .env belongs in a hosts file
+
+"#]],
+    );
+    assert_eq!(fs::read_to_string(&machine.file).unwrap(), USERS);
+}
+
+#[test]
 fn the_output_of_print() {
     let machine = Machine::new(USERS);
     let print = machine.checkout.xtask(&["hosts", "--print"]);
