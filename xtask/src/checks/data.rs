@@ -4,6 +4,7 @@
 use super::Scene;
 use super::finding::Finding;
 use crate::problem::Problem;
+use crate::stack::database::CLIENT;
 use crate::stack::desired::{Access, Service};
 
 /// What [`Probe`] reads, said by a shell in PostgreSQL's image. Since PostgreSQL 18 there is a folder for each
@@ -40,13 +41,18 @@ pub fn probe(scene: &Scene) -> Option<Probe> {
     Some(Probe::parse(&run.text().ok()?))
 }
 
-/// Whether PostgreSQL's image can read the data.
+/// Whether PostgreSQL's image can read the data; `None` where the data is on a server of somebody else's.
 pub fn check(scene: &Scene, probe: &Probe) -> Option<Finding> {
+    if scene.config.shared_server().is_some() {
+        return None;
+    }
     Some(probe.check(&postgres(scene)?.image))
 }
 
 fn postgres<'a>(scene: &'a Scene) -> Option<&'a Service> {
-    scene.config.services.get("postgres")
+    // Where the server is somebody else's, its image is here all the same.
+    let services = &scene.config.services;
+    services.get("postgres").or_else(|| services.get(CLIENT))
 }
 
 impl Probe {

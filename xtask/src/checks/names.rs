@@ -77,6 +77,10 @@ fn taken_names(engine: &Engine, config: &Config) -> Vec<Finding> {
     for network in config.networks.values().filter(|it| !it.external) {
         findings.extend(foreign(&engine.networks, &network.name, config).map(network_taken));
     }
+    for network in config.networks.values().filter(|it| it.external) {
+        let is_there = engine.networks.iter().any(|it| it.name == network.name);
+        findings.extend((!is_there).then(|| network_missing(&network.name)));
+    }
     for volume in config.volumes.values().filter(|it| !it.external) {
         findings.extend(foreign(&engine.volumes, &volume.name, config).map(volume_taken));
     }
@@ -108,6 +112,13 @@ fn network_taken(network: &Thing) -> Finding {
     let (name, owner) = (&network.name, describe_owner(network));
     let what = format!("the network name {name} is taken by one {owner}");
     let hint = format!("`docker network rm {name}` frees the name, once nothing uses it");
+    Finding::error(CHECK, Problem::new(what).hint(hint))
+}
+
+fn network_missing(name: &str) -> Finding {
+    let what = format!("there is no network {name}, which DIRECTUS_NETWORK or an override names");
+    let hint = "`docker network ls` shows the networks; one that Directus' Compose file makes is there once \
+                Directus was started";
     Finding::error(CHECK, Problem::new(what).hint(hint))
 }
 
@@ -158,17 +169,23 @@ mod tests {
 
     #[test]
     fn names_that_something_else_has_are_found_with_their_owner() {
-        let by_hand = engine("umami\t\t\t\n", "", "");
+        let shared = "shared\t\n";
+        let by_hand = engine("umami\t\t\t\n", shared, "");
         let words = "container name umami is taken by one made by hand";
         check(&by_hand, Level::Error, words);
-        let other = engine("umami\tother\t/o\t\n", "", "");
+        let other = engine("umami\tother\t/o\t\n", shared, "");
         check(&other, Level::Error, "of the project other in /o");
-        let network = engine("", "analytics-network\tother\n", "");
+        let network = engine("", "shared\t\nanalytics-network\tother\n", "");
         check(&network, Level::Error, "network name analytics-network");
-        let volume = engine("", "", "analytics_postgres_data\tother\n");
+        let volume = engine("", shared, "analytics_postgres_data\tother\n");
         check(&volume, Level::Error, "of the project other");
-        let volume = engine("", "", "analytics_postgres_data\t\n");
+        let volume = engine("", shared, "analytics_postgres_data\t\n");
         check(&volume, Level::Warning, "made by hand");
+        check(
+            &engine("", "", ""),
+            Level::Error,
+            "there is no network shared",
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::docker::Docker;
 use crate::operations::open::{Resume, open};
 use crate::problem::Problem;
 use crate::stack;
+use crate::stack::database::ensure_dedicated;
 use crate::terminal;
 
 pub fn run(checkout: &Checkout, options: &cli::Backup) -> anyhow::Result<Outcome> {
@@ -28,6 +29,7 @@ pub fn run(checkout: &Checkout, options: &cli::Backup) -> anyhow::Result<Outcome
         return Ok(Outcome::Done);
     }
 
+    ensure_dedicated(checkout, "backup")?;
     let timeout = Duration::from_secs(cli::Wait::DEFAULT);
     let (session, stack) = open(checkout, Resume::Data, timeout)?;
     let config = &stack.desired;

@@ -18,11 +18,13 @@ use crate::operations::journal;
 use crate::operations::open::{Resume, open};
 use crate::problem::Problem;
 use crate::session::Session;
+use crate::stack::database::ensure_dedicated;
 use crate::stack::desired::Config;
 use crate::stack::{self, Stack};
 use crate::terminal::{self, say};
 
 pub fn run(checkout: &Checkout, options: &cli::Clean) -> anyhow::Result<Outcome> {
+    ensure_dedicated(checkout, "clean")?;
     let docker = Docker::new(checkout)?;
     docker.check_engine()?;
     let config = stack::read_config(&docker)?;

@@ -37,7 +37,7 @@ pub fn run(checkout: &Checkout, options: &cli::Connect) -> anyhow::Result<Outcom
         settings,
         config: &config,
         containers: &containers,
-        stores: Stores::new(settings, &docker, &containers),
+        stores: Stores::new(settings, &docker, &config, &containers),
         way: PublicWay::new(&docker, containers.get("umami")),
     };
 

@@ -8,6 +8,7 @@ use crate::commands::Outcome;
 use crate::env::file;
 use crate::operations::open::{Resume, open};
 use crate::operations::{env_file, rotate};
+use crate::stack::database::ensure_dedicated;
 use crate::terminal::say;
 
 /// What a new value ends, beside the old value.
@@ -25,6 +26,7 @@ const ENDS: [(&str, &str); 4] = [
 ];
 
 pub fn run(checkout: &Checkout, options: &cli::Rotate) -> anyhow::Result<Outcome> {
+    ensure_dedicated(checkout, "rotate")?;
     let timeout = Duration::from_secs(options.wait.timeout);
     let (mut session, _) = open(checkout, Resume::Everything, timeout)?;
     let template = file::read_template(checkout)?;

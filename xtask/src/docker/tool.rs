@@ -1,4 +1,4 @@
-//! Helper containers: one script each, without network, gone when it ends.
+//! Helper containers: one script or program each, gone when it ends; a script has no network.
 
 use super::Docker;
 use super::invocation::{Invocation, stderr_of};
@@ -87,6 +87,32 @@ impl Docker {
             .args(["--label", &label, "--entrypoint", "sh"])
             .args(options)
             .args([image, "-c", script])
+    }
+
+    /// A client program in a helper container, with the networks and variables that `options` say; it has
+    /// 20 seconds.
+    pub fn client(
+        &self,
+        (project, image): (&str, &str),
+        options: &[String],
+        command: &[&str],
+    ) -> Invocation<'_> {
+        let label = format!("{TOOL_LABEL}={project}");
+        self.docker()
+            .args([
+                "run",
+                "--rm",
+                "--init",
+                "--pull",
+                "never",
+                "--log-driver",
+                "none",
+            ])
+            .args(["--security-opt", "no-new-privileges", "--user", "postgres"])
+            .args(["--label", &label, "--entrypoint", "timeout"])
+            .args(options)
+            .args([image, "20"])
+            .args(command)
     }
 
     /// Removes the helper containers that a killed xtask left behind, with all that is in them.

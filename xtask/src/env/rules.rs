@@ -110,6 +110,28 @@ const RULES: &[Rule] = &[
         what: "is a name that PostgreSQL or an application has for its own role",
         hint: "use another name, such as analytics_admin",
     },
+    Rule {
+        keys: &["POSTGRES_HOST"],
+        severity: Stops,
+        is_broken: |value| !is_hostname(value),
+        what: "is not the name or IPv4 address of a server",
+        hint: "write the name alone, such as directus-db, and the port as POSTGRES_PORT",
+    },
+    Rule {
+        keys: &["POSTGRES_PORT"],
+        severity: Stops,
+        is_broken: |value| parse_port(value).is_none(),
+        what: "is not a port from 1 to 65535",
+        hint: "write a number alone, such as 5432",
+    },
+    // Umami, GlitchTip and libpq know no others in common that say what they do.
+    Rule {
+        keys: &["POSTGRES_SSLMODE"],
+        severity: Stops,
+        is_broken: |value| !matches!(value, "disable" | "require"),
+        what: "is neither require nor disable",
+        hint: "write require, which encrypts, or disable, for a server on the same machine",
+    },
     // NAMEDATALEN - 1; PostgreSQL cuts off the rest.
     Rule {
         keys: &[
@@ -301,6 +323,7 @@ pub fn check(env: &Reading, template: &Template, glitchtip_port: Option<u16>) ->
     let relations = Relations { env, template };
     violations.extend(relations.equal_ports());
     violations.extend(relations.equal_databases());
+    violations.extend(relations.server_without_host());
     violations.extend(relations.domain_port(glitchtip_port));
     violations
 }
@@ -416,6 +439,20 @@ impl Relations<'_> {
             "is the database of both Umami and GlitchTip",
             "give UMAMI_DATABASE and GLITCHTIP_DATABASE different names",
         )
+    }
+
+    /// Settings of a server that is somebody else's, where none is named.
+    fn server_without_host(&self) -> Option<Violation> {
+        if !self.value("POSTGRES_HOST").is_empty() {
+            return None;
+        }
+        let keys = [("POSTGRES_PORT", "5432"), ("POSTGRES_SSLMODE", "disable")];
+        let (key, _) = keys
+            .into_iter()
+            .find(|(key, own)| self.value(key) != *own)?;
+        let what = "is set without POSTGRES_HOST, and the stack's own PostgreSQL has it otherwise";
+        let hint = "set POSTGRES_HOST too, or remove the line";
+        Some(violation(Stops, self.env.assignment(key)?, what, hint))
     }
 
     /// Whether GLITCHTIP_DOMAIN leads to the port that GlitchTip is published on. With https something

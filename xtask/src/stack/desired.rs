@@ -51,6 +51,17 @@ pub struct Service {
     pub depends_on: BTreeMap<String, Dependency>,
     #[serde(default)]
     pub environment: Names,
+    /// By their keys in the compose file.
+    #[serde(default)]
+    pub networks: BTreeMap<String, IgnoredAny>,
+    #[serde(default)]
+    deploy: Deploy,
+    scale: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Deploy {
+    replicas: Option<u64>,
 }
 
 /// The names in a service's environment that we use; whatever else it holds is not kept.
@@ -58,6 +69,13 @@ pub struct Service {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub struct Names {
     pub postgres_user: Option<String>,
+    /// Of a PostgreSQL that is not a service of the stack.
+    #[serde(default)]
+    pub pghost: String,
+    #[serde(default)]
+    pub pgport: String,
+    #[serde(default)]
+    pub pgsslmode: String,
     pub umami_database: Option<String>,
     pub glitchtip_database: Option<String>,
     /// Where PostgreSQL keeps its data, if it is not where the image says.
@@ -100,12 +118,26 @@ impl Service {
             .or_else(|| self.mem_limit.as_str()?.parse().ok())
             .unwrap_or(0)
     }
+
+    /// Whether it is to have no container at all.
+    fn is_absent(&self) -> bool {
+        self.deploy.replicas.or(self.scale) == Some(0)
+    }
 }
 
 impl Config {
-    /// Reads the YAML that `docker compose config` prints (Compose 2.26, 2026-11-22).
+    /// Reads the YAML that `docker compose config` prints (Compose 2.26, 2026-11-22). A service that is to
+    /// have no container is left out: nobody waits for it.
     pub fn parse(yaml: &str) -> anyhow::Result<Config> {
-        serde_yaml::from_str(yaml).context("reading the output of `docker compose config`")
+        let reading = "reading the output of `docker compose config`";
+        let mut config: Config = serde_yaml::from_str(yaml).context(reading)?;
+        let absent = config.services.iter().filter(|(_, it)| it.is_absent());
+        let absent: Vec<String> = absent.map(|(name, _)| name.clone()).collect();
+        config.services.retain(|name, _| !absent.contains(name));
+        for service in config.services.values_mut() {
+            service.depends_on.retain(|name, _| !absent.contains(name));
+        }
+        Ok(config)
     }
 
     /// What a service is there for.
@@ -214,46 +246,6 @@ pub enum Role {
     OneShot,
 }
 
-/// The variables of `.env` by which a service can be changed; empty where there is none.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Variables {
-    pub image: String,
-    pub limit: String,
-    pub port: String,
-}
-
-/// Reads `docker compose config --no-interpolate`, which leaves `${NAME:-default}` as it stands.
-pub fn parse_variables(yaml: &str) -> BTreeMap<String, Variables> {
-    #[derive(Deserialize)]
-    struct File {
-        services: BTreeMap<String, serde_yaml::Value>,
-    }
-    let name = |text: Option<&str>| {
-        // A port's own variable stands after the address's.
-        let after = text
-            .and_then(|text| text.rsplit_once("${"))
-            .map_or("", |(_, after)| after);
-        after
-            .split([':', '}', '?', '-'])
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let variables = |service: &serde_yaml::Value| {
-        let port = &service["ports"][0];
-        Variables {
-            image: name(service["image"].as_str()),
-            limit: name(service["mem_limit"].as_str()),
-            port: name(port.as_str().or_else(|| port["published"].as_str())),
-        }
-    };
-    let file: Option<File> = serde_yaml::from_str(yaml).ok();
-    file.into_iter()
-        .flat_map(|file| file.services)
-        .map(|(name, service)| (name, variables(&service)))
-        .collect()
-}
-
 /// Reads `docker compose config --hash "*"`: a line a service, its name and the hash of its configuration.
 pub fn parse_hashes(text: &str) -> BTreeMap<String, String> {
     text.lines()
@@ -267,19 +259,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_the_variables_that_change_a_service() {
-        let yaml = "services:\n  umami:\n    image: ${UMAMI_IMAGE:-a/b:3}\n    mem_limit: ${UMAMI_MEMORY:-512M}\n    \
-                    ports: ['${BIND_ADDRESS:-127.0.0.1}:${UMAMI_PORT:-3001}:3000']\n  redis: {image: 'redis:7'}\n";
-        let variables = parse_variables(yaml);
-        let expected = ["UMAMI_IMAGE", "UMAMI_MEMORY", "UMAMI_PORT"].map(str::to_owned);
-        assert_eq!(
-            [
-                &variables["umami"].image,
-                &variables["umami"].limit,
-                &variables["umami"].port
-            ],
-            expected.each_ref()
-        );
-        assert_eq!(variables["redis"], Variables::default());
+    fn a_service_without_containers_is_left_out_and_nobody_waits_for_it() {
+        let waiting = "{depends_on: {server: {condition: service_healthy}}}";
+        for absent in ["{scale: 0}", "{deploy: {replicas: 0}}"] {
+            let yaml = format!("name: x\nservices: {{server: {absent}, app: {waiting}}}");
+            let config = Config::parse(&yaml).unwrap();
+            assert_eq!(config.in_start_order(), ["app"]);
+            assert!(config.services["app"].depends_on.is_empty());
+        }
+        let yaml = format!("name: x\nservices: {{server: {{scale: 1}}, app: {waiting}}}");
+        assert_eq!(Config::parse(&yaml).unwrap().services.len(), 2);
     }
 }

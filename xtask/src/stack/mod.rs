@@ -3,6 +3,7 @@
 //!
 //! Must never explain, ask, or touch a backup: what is not ready is returned as data.
 
+pub mod database;
 pub mod desired;
 mod era;
 pub mod holder;
@@ -12,6 +13,7 @@ mod order;
 pub mod published;
 mod pull;
 pub mod readiness;
+pub mod variables;
 pub mod wait;
 mod watch;
 
@@ -31,8 +33,9 @@ use crate::system::clock;
 use crate::system::interrupt::Interrupt;
 use crate::terminal::progress::LiveLines;
 use crate::terminal::{self, say};
-use desired::{Config, Variables};
+use desired::Config;
 use readiness::Progress;
+use variables::{Marks, Variables};
 use wait::{Ended, Wake};
 use watch::{ChangeState, Watch};
 
@@ -204,9 +207,13 @@ impl Stack {
 
     /// The variables of `.env` by which each service can be changed; none where Compose cannot say.
     pub fn variables(docker: &Docker) -> BTreeMap<String, Variables> {
-        let yaml = docker.compose().args(["config", "--no-interpolate"]).text();
-        yaml.map(|yaml| desired::parse_variables(&yaml))
-            .unwrap_or_default()
+        let marks = Marks::of(docker.values().template());
+        let compose = docker.compose().arg("config");
+        let compose = marks
+            .values()
+            .fold(compose, |it, (key, value)| it.env(key, value));
+        let config = compose.text().and_then(|yaml| Config::parse(&yaml));
+        config.map(|it| marks.find(&it)).unwrap_or_default()
     }
 }
 

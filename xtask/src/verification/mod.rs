@@ -86,7 +86,7 @@ struct Verification<'a> {
 
 impl Verification<'_> {
     fn take_steps(&self) -> anyhow::Result<Vec<Step>> {
-        let stores = Stores::new(self.settings, self.docker, self.containers);
+        let stores = Stores::new(self.settings, self.docker, self.config, self.containers);
         let mut postgres = Chain::new("postgres");
         let writes = postgres.begin("takes writes of both applications", || {
             stores.check_writes()
@@ -144,7 +144,7 @@ impl Verification<'_> {
             let umami = threads.spawn(|| {
                 // Docker cannot be shared between threads.
                 let docker = Docker::with(checkout, Arc::clone(values))?;
-                let stores = Stores::new(settings, &docker, containers);
+                let stores = Stores::new(settings, &docker, self.config, containers);
                 let way = PublicWay::new(&docker, containers.get("umami"));
                 let public = (scope == Scope::Public).then_some(&umami);
                 let public = public.and_then(|endpoint| endpoint.as_ref().ok());

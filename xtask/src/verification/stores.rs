@@ -1,4 +1,5 @@
-//! PostgreSQL and Redis, asked inside their containers: what only this stack can know. Must never leave
+//! PostgreSQL and Redis, asked inside their containers, or beside a PostgreSQL that is somebody else's: what
+//! only this stack can know. Must never leave
 //! anything behind in them.
 
 use std::collections::BTreeMap;
@@ -9,7 +10,10 @@ use crate::docker::Docker;
 use crate::docker::inspect::Container;
 use crate::docker::invocation::{Running, stderr_of};
 use crate::env::settings::Settings;
+use crate::env::values::{Secret, Setting};
 use crate::problem::Problem;
+use crate::stack::database::Server;
+use crate::stack::desired::Config;
 
 /// Writes to Redis, and counts: every queue is a list, in 5.2 (`celery`) as in 6.x (`vt:q:…`). What has
 /// failed for good and what a worker has in hand are lists too (6.2.6), and wait for nobody.
@@ -41,9 +45,17 @@ const WRITE: &str = "begin; create table xtask_verify (); rollback";
 pub struct Stores<'a> {
     docker: &'a Docker,
     containers: &'a BTreeMap<String, Container>,
-    /// The databases' names.
-    umami_database: String,
-    glitchtip_database: String,
+    umami: Login,
+    glitchtip: Login,
+    /// Where PostgreSQL is no service of the stack.
+    server: Option<Server>,
+}
+
+/// An application's way into its database.
+struct Login {
+    role: &'static str,
+    database: String,
+    password: Setting<Secret>,
 }
 
 /// The tasks in GlitchTip's queue.
@@ -58,13 +70,24 @@ impl<'a> Stores<'a> {
     pub fn new(
         settings: &Settings,
         docker: &'a Docker,
+        config: &Config,
         containers: &'a BTreeMap<String, Container>,
     ) -> Stores<'a> {
+        let (umami, glitchtip) = (&settings.umami, &settings.glitchtip);
         Stores {
             docker,
             containers,
-            umami_database: settings.umami.database.clone(),
-            glitchtip_database: settings.glitchtip.database.clone(),
+            umami: Login {
+                role: "umami",
+                database: umami.database.clone(),
+                password: umami.database_password.clone(),
+            },
+            glitchtip: Login {
+                role: "glitchtip",
+                database: glitchtip.database.clone(),
+                password: glitchtip.database_password.clone(),
+            },
+            server: config.shared_server(),
         }
     }
 
@@ -85,14 +108,11 @@ impl<'a> Stores<'a> {
 
     /// Proves that each database takes writes of the role that owns it.
     pub fn check_writes(&self) -> anyhow::Result<()> {
-        let databases = [
-            ("umami", &self.umami_database),
-            ("glitchtip", &self.glitchtip_database),
-        ];
-        let write = |(role, database): (&str, &String)| self.psql(role, database, WRITE);
-        let writes: anyhow::Result<Vec<_>> = databases.map(write).into_iter().collect();
-        for (running, (_, database)) in writes?.into_iter().zip(databases) {
-            let written = running.finish();
+        let logins = [&self.umami, &self.glitchtip];
+        let write = |login| self.psql(login, WRITE);
+        let writes: anyhow::Result<Vec<_>> = logins.map(write).into_iter().collect();
+        for (running, login) in writes?.into_iter().zip(logins) {
+            let (written, database) = (running.finish(), &login.database);
             written.map_err(|error| anyhow!("{database}: {}", stderr_of(&error).trim()))?;
         }
         Ok(())
@@ -101,14 +121,14 @@ impl<'a> Stores<'a> {
     /// How many page views of this path Umami has stored.
     pub fn count_page_views(&self, url_path: &str) -> anyhow::Result<u64> {
         let count = format!("select count(*) from website_event where url_path = '{url_path}'");
-        let answer = self.psql("umami", &self.umami_database, &count)?.finish()?;
+        let answer = self.psql(&self.umami, &count)?.finish()?;
         parse_count(&answer).context("counting page views in PostgreSQL")
     }
 
     /// Removes the page views of this path, which nobody else sends.
     pub fn remove_page_views(&self, url_path: &str) -> anyhow::Result<()> {
         let remove = format!("delete from website_event where url_path = '{url_path}'");
-        let removed = self.psql("umami", &self.umami_database, &remove)?.finish();
+        let removed = self.psql(&self.umami, &remove)?.finish();
         removed.map(drop).context("removing test events")
     }
 
@@ -144,15 +164,22 @@ impl<'a> Stores<'a> {
         self.exec("redis", &command)?.finish()
     }
 
-    fn psql(&self, role: &str, database: &str, statement: &str) -> anyhow::Result<Running<'_>> {
+    fn psql(&self, login: &Login, statement: &str) -> anyhow::Result<Running<'_>> {
         let options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"];
         let command = [
             &["psql"],
             options.as_slice(),
-            &["--username", role, "--dbname", database],
+            &["--username", login.role, "--dbname", &login.database],
             &["--command", statement],
-        ];
-        self.exec("postgres", &command.concat())
+        ]
+        .concat();
+        match &self.server {
+            None => self.exec("postgres", &command),
+            Some(server) => {
+                let password = login.password.get()?.expose();
+                server.client(self.docker, password, &command).start()
+            }
+        }
     }
 
     /// Starts a command in the container of a service that runs.

@@ -272,6 +272,11 @@ fn defaults_are_the_same_in_both_files_and_secrets_have_none() {
     } in references(&compose_text())
     {
         let value = &template[&name];
+        // What depends on whether they are set at all, and on nothing else of them.
+        if ["POSTGRES_HOST", "DIRECTUS_NETWORK"].contains(&name.as_str()) {
+            assert_eq!(value, "", "{name}");
+            continue;
+        }
         if value.starts_with("change_this") {
             assert_eq!(
                 (operator.as_str(), argument.as_str()),

@@ -134,6 +134,8 @@ const CONTENTS: &[(&str, &str)] = &[
         "nobody: a public name needs a machine that others reach",
     ),
     ("POSTGRES_IMAGE=", "postgres_majors"),
+    ("POSTGRES_HOST=", "shared_database, which sets the same"),
+    ("CREATE ROLE", "shared_database, which creates the same"),
     ("volumes:", "postgres_majors"),
     (
         "  127.0.0.1:5000/",

@@ -46,6 +46,8 @@ mod restore;
 mod scripts;
 mod setup;
 mod shared;
+#[cfg(unix)]
+mod shared_database;
 mod stack;
 #[cfg(unix)]
 mod stores;
