@@ -3,6 +3,11 @@
 --
 -- umami and glitchtip are roles without privileges: each owns the one database of its application
 -- and may not connect to the other's.
+--
+-- An application may log in as another role, named by UMAMI_LOGIN and GLITCHTIP_LOGIN: then its own
+-- role cannot log in, and whoever logs in as that one acts as it. So a password can be changed
+-- without a pause: a second login is opened, and the first one closed when nobody uses it any more,
+-- with CLOSE_OTHER_LOGINS=1. Without POSTGRES_PASSWORD the superuser's stays as it is.
 
 \set ON_ERROR_STOP on
 
@@ -13,13 +18,19 @@
 \getenv umami_password UMAMI_DATABASE_PASSWORD
 \getenv glitchtip_database GLITCHTIP_DATABASE
 \getenv glitchtip_password GLITCHTIP_DATABASE_PASSWORD
+\set umami_login umami
+\getenv umami_login UMAMI_LOGIN
+\set glitchtip_login glitchtip
+\getenv glitchtip_login GLITCHTIP_LOGIN
+\set close_other_logins 0
+\getenv close_other_logins CLOSE_OTHER_LOGINS
 
 -- A statement that fails must not take a password into the server's log.
 SET log_min_error_statement = panic;
 SET log_statement = none;
 SET log_min_duration_statement = -1;
 
-SELECT :'superuser' IN ('umami', 'glitchtip') AS superuser_is_taken,
+SELECT :'superuser' IN ('umami', 'glitchtip', :'umami_login', :'glitchtip_login') AS superuser_is_taken,
        :'umami_database' = :'glitchtip_database' AS databases_are_one \gset
 \if :superuser_is_taken
     DO $$ BEGIN RAISE 'POSTGRES_USER must not be umami or glitchtip: these are the applications'' own roles'; END $$;
@@ -28,17 +39,33 @@ SELECT :'superuser' IN ('umami', 'glitchtip') AS superuser_is_taken,
     DO $$ BEGIN RAISE 'UMAMI_DATABASE and GLITCHTIP_DATABASE must differ'; END $$;
 \endif
 
-SELECT format('CREATE ROLE %I LOGIN', name)
-FROM unnest(ARRAY['umami', 'glitchtip']) AS name
+SELECT format('CREATE ROLE %I', name)
+FROM (SELECT DISTINCT unnest(ARRAY['umami', 'glitchtip', :'umami_login', :'glitchtip_login'])) AS wanted (name)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 
-ALTER ROLE :"superuser" PASSWORD :'superuser_password';
-ALTER ROLE umami LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'umami_password';
-ALTER ROLE glitchtip LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'glitchtip_password';
+\if :{?superuser_password}
+    ALTER ROLE :"superuser" PASSWORD :'superuser_password';
+\endif
+ALTER ROLE umami NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+ALTER ROLE glitchtip NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+ALTER ROLE :"umami_login" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'umami_password';
+ALTER ROLE :"glitchtip_login" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'glitchtip_password';
+
+-- A login that is not the owner acts as it from the first statement on.
+SELECT format(statement, owner, login)
+FROM (VALUES (1, 'umami', :'umami_login'), (2, 'glitchtip', :'glitchtip_login')) AS wanted (place, owner, login),
+     unnest(ARRAY['ALTER ROLE %1$I NOLOGIN', 'GRANT %1$I TO %2$I', 'ALTER ROLE %2$I SET role = %1$I']) AS statement
+WHERE login <> owner
+ORDER BY place \gexec
+SELECT format('ALTER ROLE %I NOLOGIN', role.rolname)
+FROM (VALUES ('umami', :'umami_login'), ('glitchtip', :'glitchtip_login')) AS wanted (owner, login)
+JOIN pg_auth_members ON roleid = owner::regrole
+JOIN pg_roles AS role ON role.oid = member
+WHERE :'close_other_logins' = '1' AND role.rolcanlogin AND NOT role.rolsuper AND role.rolname <> login \gexec
 
 -- What these roles send holds passwords and tokens: a statement that fails is logged without its text.
-ALTER ROLE umami SET log_min_error_statement = panic;
-ALTER ROLE glitchtip SET log_min_error_statement = panic;
+ALTER ROLE :"umami_login" SET log_min_error_statement = panic;
+ALTER ROLE :"glitchtip_login" SET log_min_error_statement = panic;
 
 -- From template0: template1 cannot be copied on a volume that another C library has written to.
 SELECT format('CREATE DATABASE %I TEMPLATE template0', :'default_database')
