@@ -4,6 +4,8 @@
     glitchtip-service.py check-worker   health check: it waits on its queue, its scheduler is alive,
                                         and it finishes the events that it has taken
     glitchtip-service.py check-web      health check: a page that needs the database comes
+    glitchtip-service.py check-replica  the same for one of several: once such a page has come, any page will do,
+                                        since a database that is away must not end all of them
     glitchtip-service.py retry-events   queues those events again that failed for want of PostgreSQL;
                                         check-worker does this when there are any
 
@@ -46,6 +48,9 @@ UNACKNOWLEDGED, TAKEN_AT = "unacked", "unacked_index"
 # The events' own tasks: others may rightly wait, for their hour to come.
 EVENT_TASKS = "event_ingest"
 
+# Unlike /_health/, this one asks the database.
+PAGE_OF_DATABASE = "/api/settings/"
+
 # A worker asks its queue again after a second or two.
 LONGEST_WAIT = 15
 # GlitchTip hands collected events on after two seconds.
@@ -65,6 +70,7 @@ def main():
         "worker": become_worker,
         "check-worker": check_worker,
         "check-web": check_web,
+        "check-replica": check_replica,
         "retry-events": retry_events,
     }
     if len(sys.argv) != 2 or sys.argv[1] not in verbs:
@@ -103,19 +109,23 @@ def check_worker():
     sys.exit(fault)
 
 
-def check_web():
+def check_replica():
+    check_web("/_health/" if os.path.exists(WAS_WELL) else PAGE_OF_DATABASE)
+
+
+def check_web(page=PAGE_OF_DATABASE):
     port = int(os.environ.get("PORT") or 8000)
     try:
-        # Unlike /_health/, this path asks the database. A socket costs a third of what urllib does, and knows no proxy.
+        # A socket costs a third of what urllib does, and knows no proxy.
         with socket.create_connection(("127.0.0.1", port), 5) as web:
             web.settimeout(8)
-            web.sendall(b"GET /api/settings/ HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            web.sendall(f"GET {page} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
             answer = web.recv(64).decode(errors="replace").partition("\r\n")[0]
     except OSError as error:
         answer = f"nothing: {error}"
     if " 200 " in answer:
         return note_well()
-    fault = f"/api/settings/ answers {answer}"
+    fault = f"{page} answers {answer}"
     if answer.startswith("HTTP/"):
         # It works; what it needs does not.
         forget_illness()
