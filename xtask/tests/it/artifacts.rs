@@ -291,7 +291,12 @@ fn defaults_are_the_same_in_both_files_and_secrets_have_none() {
 
 #[test]
 fn every_variable_is_documented_in_one_line() {
-    let text = fs::read_to_string(repository().join("deploy/analytics/.env.example")).unwrap();
+    check_documented("deploy/analytics");
+    check_documented("deploy/production");
+}
+
+fn check_documented(folder: &str) {
+    let text = fs::read_to_string(repository().join(folder).join(".env.example")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     for (number, line) in lines
         .iter()
@@ -358,7 +363,7 @@ fn check_ignore(path: &str) -> bool {
     }
 }
 
-fn services(file: &Value) -> impl Iterator<Item = (&str, &Value)> {
+pub fn services(file: &Value) -> impl Iterator<Item = (&str, &Value)> {
     file["services"]
         .as_mapping()
         .unwrap()
@@ -371,7 +376,7 @@ fn long_running(file: &Value) -> impl Iterator<Item = (&str, &Value)> {
 }
 
 #[track_caller]
-fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value
         .as_str()
         .unwrap_or_else(|| panic!("{value:?} is no text"))
@@ -382,30 +387,35 @@ fn compose_text() -> String {
 }
 
 /// `KEY=value` and `# KEY=default`.
-fn assignment(line: &str) -> Option<(&str, &str)> {
+pub fn assignment(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.strip_prefix("# ").unwrap_or(line).split_once('=')?;
     let is_key = key
         .bytes()
-        .all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
     is_key.then_some((key, value))
 }
 
 fn template() -> BTreeMap<String, String> {
-    let text = fs::read_to_string(repository().join("deploy/analytics/.env.example")).unwrap();
+    template_of("deploy/analytics")
+}
+
+/// The variables of the template in this folder, with their values or defaults.
+pub fn template_of(folder: &str) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(repository().join(folder).join(".env.example")).unwrap();
     text.lines()
         .filter_map(assignment)
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect()
 }
 
-struct Reference {
-    name: String,
-    operator: String,
-    argument: String,
+pub struct Reference {
+    pub name: String,
+    pub operator: String,
+    pub argument: String,
 }
 
 /// Each `${NAME:-default}` and `${NAME:?message}` of a compose file.
-fn references(text: &str) -> Vec<Reference> {
+pub fn references(text: &str) -> Vec<Reference> {
     let code = text
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'));
@@ -425,7 +435,7 @@ fn references(text: &str) -> Vec<Reference> {
 }
 
 /// A value with every reference replaced by its default.
-fn resolve(value: &str) -> String {
+pub fn resolve(value: &str) -> String {
     let mut parts = value.split("${");
     let mut resolved = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -442,7 +452,7 @@ fn resolve(value: &str) -> String {
 }
 
 #[track_caller]
-fn mebibytes(limit: &str) -> u64 {
+pub fn mebibytes(limit: &str) -> u64 {
     limit
         .strip_suffix('M')
         .and_then(|number| number.parse().ok())

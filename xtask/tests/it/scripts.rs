@@ -82,6 +82,14 @@ fn helper_scripts() -> Vec<PathBuf> {
     let mut found = Vec::new();
     collect(&repository().join("xtask/src/backup/scripts"), &mut found);
     assert!(!found.is_empty());
+    let mut production = Vec::new();
+    collect(
+        &repository().join("deploy/production/postgres"),
+        &mut production,
+    );
+    production.retain(|path| path.extension().is_some_and(|extension| extension == "sh"));
+    assert!(!production.is_empty());
+    found.append(&mut production);
     found
 }
 

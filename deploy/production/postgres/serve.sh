@@ -1,0 +1,40 @@
+#!/bin/sh
+# Becomes PostgreSQL on the volume as soon as it is alone there: makes the first cluster, and takes a restored one
+# into use when switch.sh has named it.
+#
+# Output:      the server's log
+# Environment: PGDATA and PGUSER, as the image sets them; what pgbackrest.conf leaves open
+# Volumes:     the clusters at /var/lib/postgresql/data: clusters/NAME, of which the link `current` is in use
+# Repeatable:  yes; it waits while another one runs on this volume
+set -eu
+cd /var/lib/postgresql/data
+
+# The server and all its children keep the lock open: it is free when the last of them has ended.
+exec 9>lock
+if ! flock --nonblock 9; then
+  echo "another PostgreSQL runs on this volume: waiting for its end" >&2
+  flock 9
+fi
+
+mkdir -p clusters
+if [ ! -L current ] && [ ! -e next ]; then
+  rm -rf clusters/.new
+  initdb --pgdata clusters/.new --username "$PGUSER" --auth-local trust --auth-host scram-sha-256 --data-checksums
+  echo 'host all all all scram-sha-256' >>clusters/.new/pg_hba.conf
+  mv -T clusters/.new clusters/first
+  echo first >next
+fi
+
+if [ -e next ]; then
+  new=clusters/$(cat next)
+  old=$(readlink current || echo "$new")
+  if [ "$old" != "$new" ]; then
+    ln -sfn "$old" previous
+  fi
+  ln -sfn "$new" current.new
+  mv -T current.new current
+  rm next
+  echo "using the cluster $new"
+fi
+
+exec postgres --config-file=/etc/postgresql/server.conf
