@@ -30,7 +30,7 @@ pub fn run(checkout: &Checkout, options: &cli::Ci) -> anyhow::Result<Outcome> {
     let lints = ["--locked", "--", "--deny", "warnings"];
     cargo(&[&["clippy", "--workspace", "--all-targets"], &lints[..]].concat())?;
     let tests = ["test", "--workspace", "--locked"];
-    let (met, unmet): (Vec<_>, Vec<_>) = NEEDS.iter().partition(|need| need.is_met());
+    let (met, unmet): (Vec<_>, Vec<_>) = NEEDS.iter().partition(|need| need.is_met(checkout));
     match engine {
         Ok(()) => {
             let skip = unmet.iter().flat_map(|need| ["--skip", need.test]);
@@ -45,6 +45,7 @@ pub fn run(checkout: &Checkout, options: &cli::Ci) -> anyhow::Result<Outcome> {
         }
         Err(reason) => {
             cargo(&tests)?;
+            let met: Vec<_> = met.into_iter().filter(|need| need.of != Of::Rig).collect();
             for need in &met {
                 let one = ["--test", "it", "--", "--include-ignored", need.test];
                 cargo(&[&tests, &one[..]].concat())?;
@@ -63,12 +64,15 @@ struct Need {
     of: Of,
 }
 
+#[derive(PartialEq)]
 enum Of {
     Program(&'static str),
     Root,
+    /// Nodes with an engine each on this machine, made by `.ci/rig`; and the images of this machine's engine.
+    Rig,
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     Need {
         test: "scripts::shellcheck_finds_nothing",
         of: Of::Program("shellcheck"),
@@ -93,13 +97,18 @@ const NEEDS: [Need; 6] = [
         test: "setup::every_command_says_who_owns",
         of: Of::Root,
     },
+    Need {
+        test: "rigged::",
+        of: Of::Rig,
+    },
 ];
 
 impl Need {
-    fn is_met(&self) -> bool {
+    fn is_met(&self, checkout: &Checkout) -> bool {
         match self.of {
             Of::Program(name) => cargo::has_program(name),
             Of::Root => cargo::is_root(),
+            Of::Rig => cargo::runs_script(checkout.root(), ".ci/rig", "check"),
         }
     }
 
@@ -107,6 +116,7 @@ impl Need {
         match self.of {
             Of::Program(name) => format!("{name} is not installed"),
             Of::Root => "needs root".to_owned(),
+            Of::Rig => "no rig can stand here; `.ci/rig check` says why".to_owned(),
         }
     }
 }

@@ -33,6 +33,15 @@ pub fn is_root() -> bool {
     super::process::is_root()
 }
 
+/// Whether a script of the folder succeeds; nothing that it prints is shown.
+pub fn runs_script(folder: &Path, script: &str, argument: &str) -> bool {
+    let Ok(shell) = shell(folder) else {
+        return false;
+    };
+    let command = cmd!(shell, "{script} {argument}").quiet();
+    command.ignore_stdout().ignore_stderr().run().is_ok()
+}
+
 fn shell(folder: &Path) -> anyhow::Result<Shell> {
     let shell = Shell::new().context("finding the current folder")?;
     shell.change_dir(folder);

@@ -1,0 +1,119 @@
+//! The rig of one test: its nodes, and what is done to them. It is gone with the value, also on panic.
+
+use std::net::IpAddr;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::checkout::{Run, repository};
+
+/// Tests take turns: three engines and a load are enough for one machine.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Nodes with an engine each: `n1`, `n2` and so on.
+pub struct Rig {
+    number: String,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Rig {
+    /// Nodes that are one swarm of managers, in place of a rig of that number that was left behind.
+    #[track_caller]
+    pub fn up(nodes: u8) -> Rig {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let rig = Rig {
+            number: std::env::var("RIG_NUMBER").unwrap_or_else(|_| "9".to_owned()),
+            _turn: turn,
+        };
+        rig.run(&["down"]);
+        rig.run(&["up", &nodes.to_string()]);
+        rig.run(&["swarm"]);
+        rig
+    }
+
+    /// `.ci/rig`, which must succeed.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        let start = Instant::now();
+        let run = Run::of(self.command().args(arguments)).success();
+        println!(
+            "{:6.1} s {}",
+            start.elapsed().as_secs_f64(),
+            arguments.join(" ")
+        );
+        run
+    }
+
+    /// A command of this machine that knows the names of the rig.
+    pub fn lab(&self, program: &str) -> Command {
+        let mut command = self.command();
+        command.args(["lab", program]);
+        command
+    }
+
+    /// `docker` with the engine of a node.
+    pub fn docker(&self, node: &str, arguments: &[&str]) -> Run {
+        let mut docker = Command::new("docker");
+        Run::of(
+            docker
+                .args(["--host", &self.engine_url(node)])
+                .args(arguments),
+        )
+    }
+
+    /// Where the engine of a node listens.
+    pub fn engine_url(&self, node: &str) -> String {
+        self.variable(&format!("RIG_{}_HOST", node.to_uppercase()))
+    }
+
+    pub fn address(&self, node: &str) -> IpAddr {
+        let address = self.variable(&format!("RIG_{}_ADDRESS", node.to_uppercase()));
+        address.parse().unwrap()
+    }
+
+    /// What `.ci/rig env` says.
+    #[track_caller]
+    pub fn variable(&self, name: &str) -> String {
+        let variables = self.run(&["env"]).stdout;
+        let line = variables
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("export {name}=")));
+        line.unwrap_or_else(|| panic!("no {name} in {variables}"))
+            .to_owned()
+    }
+
+    /// The network card by which this machine reaches the nodes.
+    pub fn card(&self) -> String {
+        format!("rig{}", self.number)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(repository().join(".ci/rig"));
+        command.env("RIG_NUMBER", &self.number);
+        // A leader finds a dead node within 5 seconds instead of 15.
+        command.env("RIG_HEARTBEAT", "2s");
+        command
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let _ = self.command().arg("down").output();
+    }
+}
+
+/// Looks again and again until something is so; returns and prints how long that took.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < LONGEST, "not within {LONGEST:?}: {what}");
+        thread::park_timeout(Duration::from_millis(100));
+    }
+    let seconds = start.elapsed();
+    println!("{:6.1} s until {what}", seconds.as_secs_f64());
+    seconds
+}
+
+const LONGEST: Duration = Duration::from_secs(90);

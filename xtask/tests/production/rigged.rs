@@ -1,0 +1,3 @@
+//! Tests on the rig; see NEEDS in src/commands/ci.rs.
+
+mod nodes;
