@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod connection;
+pub mod curl;
 pub mod glitchtip;
 pub mod http;
 pub mod umami;

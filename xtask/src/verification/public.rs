@@ -8,9 +8,9 @@ use std::io::Read;
 use std::net::IpAddr;
 
 use anyhow::{Context, anyhow};
-use serde_json::Value;
 
-use crate::apps::http::{Answer, Direct, Request, TIMEOUT, Transport, without_query};
+use crate::apps::curl;
+use crate::apps::http::{Answer, Direct, Request, Transport};
 use crate::docker::Docker;
 use crate::docker::inspect::Container;
 use crate::hosts::hostname::Hostname;
@@ -113,54 +113,15 @@ impl Transport for Curl<'_> {
         let exec = ["exec", "--interactive", &container.id];
         let curl = ["curl", "--config", "-"];
         let mut pipe = self.docker.docker().args(exec).args(curl).pipe()?;
-        let config = render_config(base, request);
+        let config = curl::render(base, request, &[]);
         let mut output = String::new();
         let asked = pipe
             .write(|stdin| Ok(stdin.write_all(config.as_bytes())?))
             .and_then(|()| Ok(pipe.stdout()?.read_to_string(&mut output)?))
             .and_then(|_| pipe.finish());
         asked.map_err(|error| explain(base, &format!("{error:#}")))?;
-        parse_output(&output, request.path).with_context(|| format!("curl cannot ask {base}"))
+        curl::parse(&output, request.path).with_context(|| format!("curl cannot ask {base}"))
     }
-}
-
-/// What curl is to do, in the form of its configuration file.
-fn render_config(base: &str, request: &Request) -> String {
-    let quote = |text: &str| {
-        let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-        format!("\"{}\"", text.replace('\n', "\\n").replace('\r', "\\r"))
-    };
-    let mut lines = vec![
-        "silent".to_owned(),
-        "show-error".to_owned(),
-        format!("max-time = {}", TIMEOUT.as_secs()),
-        format!("url = {}", quote(&format!("{base}{}", request.path))),
-        format!("request = {}", request.method),
-        r#"write-out = "\n%{http_code}""#.to_owned(),
-    ];
-    let header = |(name, value): &(&str, &str)| quote(&format!("{name}: {value}"));
-    lines.extend(
-        request
-            .headers
-            .iter()
-            .map(|it| format!("header = {}", header(it))),
-    );
-    if !request.body.is_empty() {
-        lines.push(format!("data-raw = {}", quote(&request.body)));
-    }
-    lines.join("\n") + "\n"
-}
-
-/// Reads a body, and the status in the line after it.
-fn parse_output(output: &str, path: &str) -> Option<Answer> {
-    let (body, status) = output.rsplit_once('\n')?;
-    let body: Value = serde_json::from_str(body).unwrap_or_default();
-    Some(Answer {
-        status: status.trim().parse().ok()?,
-        body,
-        cookies: Vec::new(),
-        path: without_query(path),
-    })
 }
 
 /// What curl's error means; its numbers are in `man curl` under EXIT CODES.
@@ -229,27 +190,6 @@ mod tests {
         check("analytics.example.com", Err(()));
         check("https://", Err(()));
         check("https://me:secret@analytics.example.com", Err(()));
-    }
-
-    #[test]
-    fn curl_gets_its_orders_quoted() {
-        let request = Request::post("/api/1/envelope/", "{\"a\":\"\\\"\"}\n{}\n".to_owned())
-            .header("User-Agent", "x \"y\"");
-        assert_eq!(
-            render_config("https://errors.example.com", &request),
-            "silent\nshow-error\nmax-time = 10\nurl = \"https://errors.example.com/api/1/envelope/\"\n\
-             request = POST\nwrite-out = \"\\n%{http_code}\"\nheader = \"User-Agent: x \\\"y\\\"\"\n\
-             data-raw = \"{\\\"a\\\":\\\"\\\\\\\"\\\"}\\n{}\\n\"\n"
-        );
-    }
-
-    #[test]
-    fn curl_answers_with_body_and_status() {
-        let answer = parse_output("{\"ok\":\n true}\n200", "/a?b").unwrap();
-        assert_eq!((answer.status, &*answer.path), (200, "/a"));
-        assert_eq!(answer.body["ok"], true);
-        assert_eq!(parse_output("\n404", "/").unwrap().status, 404);
-        assert!(parse_output("", "/").is_none());
     }
 
     #[test]
