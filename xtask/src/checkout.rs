@@ -6,6 +6,9 @@ use anyhow::{Context, anyhow};
 
 use crate::problem::Problem;
 
+/// The folder of the stack on one machine.
+const ANALYTICS: &str = "deploy/analytics";
+
 const COMPOSE_FILE: &str = "docker-compose.yml";
 
 /// What Compose calls an override, and takes in the place of our compose file, the first one first
@@ -22,6 +25,8 @@ const RIVALS: [&str; 2] = ["compose.yaml", "compose.yml"];
 #[derive(Clone)]
 pub struct Checkout {
     root: PathBuf,
+    /// The folder of the deployment that is meant, below the root.
+    deployment: &'static str,
 }
 
 impl Checkout {
@@ -55,16 +60,26 @@ impl Checkout {
         })?;
         Ok(Checkout {
             root: root.to_path_buf(),
+            deployment: ANALYTICS,
         })
+    }
+
+    /// The same checkout with production in the place of the stack on one machine: its folder, its env file,
+    /// its lock.
+    pub fn production(&self) -> Checkout {
+        Checkout {
+            root: self.root.clone(),
+            deployment: "deploy/production",
+        }
     }
 
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The folder that Compose runs in.
+    /// The folder of the stack, in which docker runs.
     pub fn stack(&self) -> PathBuf {
-        self.root.join("deploy/analytics")
+        self.root.join(self.deployment)
     }
 
     pub fn env_file(&self) -> PathBuf {
@@ -83,7 +98,11 @@ impl Checkout {
     /// What is locked while the stack is changed: a file that nobody reads meanwhile, so that there is
     /// nothing to clean up.
     pub fn lock_file(&self) -> PathBuf {
-        self.stack().join(".gitignore")
+        let name = match self.deployment {
+            ANALYTICS => ".gitignore",
+            _ => "README.md",
+        };
+        self.stack().join(name)
     }
 
     /// The names of the files that make the stack: the compose file, and its override where there is one.

@@ -31,6 +31,7 @@ impl Cli {
         let (verb, named) = match &cli.command {
             Command::Restart(Restart { services, .. }) => ("restart", services),
             Command::Logs(Logs { services, .. }) => ("logs", services),
+            // Those of production are known to its swarm.
             _ => return cli,
         };
         let known = if named.is_empty() { vec![] } else { services() };
@@ -81,8 +82,47 @@ pub enum Command {
     HostsAsRoot(HostsAsRoot),
     /// Check this machine, .env and the stack for problems; change nothing without --fix
     Doctor(Doctor),
+    /// Work on production: the stack in deploy/production, on a Docker Swarm
+    #[command(subcommand)]
+    Production(Production),
     /// Run every check: format, lints, tests, and the tests that start containers
     Ci(Ci),
+}
+
+#[derive(Subcommand)]
+pub enum Production {
+    /// Complete deploy/production/.env: generate secrets, ask for the rest; print the DNS records to make
+    Setup,
+    /// Bring what this checkout and .env say: jobs, rollout, proof; roll back if it does not work
+    Deploy(ProductionDeploy),
+    /// Show the release, and each service's nodes, tasks, image and update
+    Status(Status),
+    /// Show the services' logs, following them until Ctrl-C
+    Logs(Logs),
+    /// Remove the stack from the swarm after a last backup; keep the volumes and the bucket
+    Remove(ProductionRemove),
+}
+
+#[derive(Args)]
+pub struct ProductionDeploy {
+    /// Show what would be done, without doing it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Pull newer images of the pinned versions first
+    #[arg(long)]
+    pub pull: bool,
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+#[derive(Args)]
+pub struct ProductionRemove {
+    /// Do not ask for the stack's name; needed without a terminal
+    #[arg(long)]
+    pub yes: bool,
+    /// Do not back up first: what is not in the bucket yet stays in the volumes alone
+    #[arg(long)]
+    pub no_backup: bool,
 }
 
 #[derive(Args)]

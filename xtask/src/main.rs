@@ -16,6 +16,7 @@ mod operations;
 mod problem;
 mod session;
 mod stack;
+mod swarm;
 mod system;
 mod terminal;
 mod verification;
@@ -23,7 +24,7 @@ mod verification;
 use std::process::ExitCode;
 
 use checkout::Checkout;
-use cli::{Cli, Command};
+use cli::{Cli, Command, Production};
 use commands::Outcome;
 use docker::invocation::is_broken_pipe;
 use hosts::elevation::Refused;
@@ -75,6 +76,18 @@ fn run(command: &Command, checkout: &Checkout) -> anyhow::Result<Outcome> {
         Command::Hosts(options) => commands::hosts::run(checkout, options),
         Command::HostsAsRoot(options) => commands::hosts::run_as_root(options),
         Command::Doctor(options) => commands::doctor::run(checkout, options),
+        Command::Production(verb) => produce(verb, checkout),
         Command::Ci(options) => commands::ci::run(checkout, options),
+    }
+}
+
+fn produce(verb: &Production, checkout: &Checkout) -> anyhow::Result<Outcome> {
+    use commands::production;
+    match verb {
+        Production::Setup => production::setup::run(checkout),
+        Production::Deploy(options) => production::deploy::run(checkout, options),
+        Production::Status(options) => production::status::run(checkout, options),
+        Production::Logs(options) => production::logs::run(checkout, options),
+        Production::Remove(options) => production::remove::run(checkout, options),
     }
 }

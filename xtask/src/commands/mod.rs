@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod down;
 pub mod hosts;
 pub mod logs;
+pub mod production;
 pub mod restart;
 pub mod restore;
 pub mod rotate;

@@ -12,7 +12,60 @@ pub enum Chooser {
     ContextVariable(String),
     /// The context that was taken into use, with its name.
     CurrentContext(String),
+    /// TARGET in the env file of production.
+    Target(Target),
     Nobody,
+}
+
+/// The engine that an env file names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The one that docker asks anyway.
+    Current,
+    /// `ssh://…`, `tcp://…`, `unix://…`
+    Address(String),
+    /// A Docker context, by its name.
+    Context(String),
+}
+
+impl Target {
+    /// Reads what TARGET says.
+    pub fn parse(text: &str) -> Target {
+        match text.trim() {
+            "" => Target::Current,
+            address if address.contains("://") => Target::Address(address.to_owned()),
+            name => Target::Context(name.to_owned()),
+        }
+    }
+
+    /// The variable of docker's environment that chooses it, with its value.
+    pub fn variable(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Target::Current => None,
+            Target::Address(address) => Some(("DOCKER_HOST", address)),
+            Target::Context(name) => Some(("DOCKER_CONTEXT", name)),
+        }
+    }
+
+    /// The machine that an address names.
+    pub fn host(&self) -> Option<&str> {
+        let Target::Address(address) = self else {
+            return None;
+        };
+        let (scheme, rest) = address.split_once("://")?;
+        let host = rest.split('/').next()?.rsplit('@').next()?;
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        (scheme != "unix" && !host.is_empty()).then_some(host)
+    }
+
+    /// A docker command as a user would type it for this engine.
+    pub fn render_command(&self, arguments: &str) -> String {
+        match self {
+            Target::Current => format!("docker {arguments}"),
+            Target::Address(address) => format!("docker --host {address} {arguments}"),
+            Target::Context(name) => format!("docker --context {name} {arguments}"),
+        }
+    }
 }
 
 /// An engine as docker asks it.
@@ -104,7 +157,7 @@ impl Endpoint {
             Chooser::HostVariable => Some("`unset DOCKER_HOST`"),
             Chooser::ContextVariable(_) => Some("`unset DOCKER_CONTEXT`"),
             Chooser::CurrentContext(_) => Some("`docker context use default`"),
-            Chooser::Nobody => None,
+            Chooser::Target(_) | Chooser::Nobody => None,
         }
     }
 }
@@ -118,6 +171,10 @@ impl fmt::Display for Endpoint {
             Chooser::HostVariable => f.write_str(" (DOCKER_HOST in your shell)"),
             Chooser::ContextVariable(name) => write!(f, " (DOCKER_CONTEXT={name} in your shell)"),
             Chooser::CurrentContext(name) => write!(f, " (the current context, {name})"),
+            Chooser::Target(Target::Context(name)) => {
+                write!(f, " (TARGET={name} in deploy/production/.env)")
+            }
+            Chooser::Target(_) => f.write_str(" (TARGET in deploy/production/.env)"),
             Chooser::Nobody => Ok(()),
         }
     }
@@ -182,6 +239,30 @@ mod tests {
         assert_eq!(current.to_string(), words);
         let none = endpoint("", "", "default", "unix:///x");
         assert_eq!(none.to_string(), " at unix:///x");
+    }
+
+    #[test]
+    fn a_target_is_an_address_a_context_or_what_is_asked_anyway() {
+        #[track_caller]
+        fn check(text: &str, variable: Option<(&str, &str)>, command: &str) {
+            let target = Target::parse(text);
+            assert_eq!(target.variable(), variable);
+            assert_eq!(target.render_command("node ls"), command);
+        }
+        let host = |text| Target::parse(text).host().map(str::to_owned);
+        assert_eq!(host("ssh://me@there:2222").as_deref(), Some("there"));
+        assert_eq!(host("unix:///run/docker.sock"), None);
+        check("", None, "docker node ls");
+        check(
+            "ssh://me@there",
+            Some(("DOCKER_HOST", "ssh://me@there")),
+            "docker --host ssh://me@there node ls",
+        );
+        check(
+            "vps",
+            Some(("DOCKER_CONTEXT", "vps")),
+            "docker --context vps node ls",
+        );
     }
 
     #[test]

@@ -235,6 +235,22 @@ impl Image {
         variables.find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
     }
 
+    /// The name by which every engine can get exactly this image from the registry that `name` is of, if it
+    /// came from there: `redis@sha256:…`.
+    pub fn pinned_name(&self, name: &str) -> Option<&str> {
+        let repository = |name: &str| {
+            let name = full_name(name);
+            let name = name.split('@').next().unwrap_or_default().to_owned();
+            let path = name.rfind('/').map_or(0, |slash| slash + 1);
+            let tag = name[path..].find(':').map(|colon| path + colon);
+            tag.map_or(name.clone(), |tag| name[..tag].to_owned())
+        };
+        let mut digests = self.repo_digests.iter().flatten();
+        digests
+            .find(|digest| repository(digest) == repository(name))
+            .map(String::as_str)
+    }
+
     /// Whether a compose file means this image by `name`: `redis` is `docker.io/library/redis:latest`.
     pub fn is_called(&self, name: &str) -> bool {
         let names = self.repo_tags.iter().chain(&self.repo_digests).flatten();
@@ -269,6 +285,20 @@ pub fn parse_images(json: &str) -> anyhow::Result<Vec<Image>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_is_pinned_by_the_digest_of_its_own_repository() {
+        let json = r#"[{"Id":"sha256:1","RepoDigests":["localhost:5000/redis@sha256:a","redis@sha256:b"]}]"#;
+        let image = parse_images(json).unwrap().remove(0);
+        let pinned = |name| image.pinned_name(name);
+        assert_eq!(pinned("redis:7-alpine"), Some("redis@sha256:b"));
+        assert_eq!(pinned("docker.io/library/redis"), Some("redis@sha256:b"));
+        assert_eq!(
+            pinned("localhost:5000/redis:7"),
+            Some("localhost:5000/redis@sha256:a")
+        );
+        assert_eq!(pinned("valkey:7"), None);
+    }
 
     #[test]
     fn image_names_are_compared_in_full() {

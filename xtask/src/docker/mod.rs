@@ -29,7 +29,7 @@ use crate::checkout::Checkout;
 use crate::env::settings::Settings;
 use crate::env::values::Values;
 use crate::system::process;
-use endpoint::{Endpoint, Machine};
+use endpoint::{Chooser, Endpoint, Machine, Target};
 use engine::{Engine, Info};
 use inspect::{Container, Image};
 use invocation::{Invocation, Running, stderr_of};
@@ -47,6 +47,8 @@ pub struct Docker {
     /// The compose file and its override.
     files: Vec<String>,
     values: Arc<Values>,
+    /// The engine that is asked.
+    target: Target,
 }
 
 impl Docker {
@@ -79,7 +81,18 @@ impl Docker {
             hidden,
             files: checkout.compose_files(),
             values,
+            target: Target::Current,
         })
+    }
+
+    /// The same for another engine, whatever the shell says.
+    pub fn at(self, target: Target) -> Docker {
+        Docker { target, ..self }
+    }
+
+    /// The engine that is asked.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// `docker`, in the stack's folder, with an environment that is ours alone.
@@ -89,6 +102,13 @@ impl Docker {
             .hidden
             .iter()
             .fold(cmd, |cmd, name| cmd.env_remove(name));
+        let cmd = match self.target.variable() {
+            Some((name, value)) => ["DOCKER_HOST", "DOCKER_CONTEXT"]
+                .iter()
+                .fold(cmd, |cmd, name| cmd.env_remove(name))
+                .env(name, value),
+            None => cmd,
+        };
         // `docker run` takes it too.
         let cmd = cmd.env("DOCKER_DEFAULT_PLATFORM", "");
         Invocation::new(self, cmd)
@@ -148,14 +168,22 @@ impl Docker {
         let context = |arguments: &[&str]| self.docker().arg("context").args(arguments).text();
         let current = context(&["show"]).unwrap_or_default();
         let address = context(&["inspect", "--format", "{{.Endpoints.docker.Host}}"]);
+        let address = address.unwrap_or_default().trim().to_owned();
         let variable = |name: &str| std::env::var(name).ok();
-        Asked {
-            endpoint: Endpoint::of(
+        let endpoint = match &self.target {
+            Target::Current => Endpoint::of(
                 variable("DOCKER_HOST"),
                 variable("DOCKER_CONTEXT"),
                 current.trim().to_owned(),
-                address.unwrap_or_default().trim().to_owned(),
+                address,
             ),
+            target => Endpoint {
+                address,
+                chooser: Chooser::Target(target.clone()),
+            },
+        };
+        Asked {
+            endpoint,
             machine: machine(),
         }
     }

@@ -3,7 +3,7 @@
 //! The words are those of Docker 26 (tried 2026-11-25) and 29 (vendored moby/client/request.go and
 //! errors.go, read 2026-11-25) unless a row says otherwise.
 
-use super::endpoint::{Chooser, Endpoint, Machine, Start};
+use super::endpoint::{Chooser, Endpoint, Machine, Start, Target};
 use super::versions::{Kind, Trouble};
 
 /// What is known where docker gets no answer.
@@ -97,6 +97,10 @@ const EXPLANATIONS: &[Explanation] = &[
 fn no_such_context(asked: &Asked) -> Explained {
     let name = match &asked.endpoint.chooser {
         Chooser::ContextVariable(name) | Chooser::CurrentContext(name) => name.as_str(),
+        Chooser::Target(target) => match target {
+            Target::Context(name) | Target::Address(name) => name.as_str(),
+            Target::Current => "in use",
+        },
         Chooser::HostVariable | Chooser::Nobody => "in use",
     };
     let way = asked.endpoint.way_back();

@@ -232,6 +232,32 @@ impl Template {
         })
     }
 
+    /// Sets `key` to `value` in `existing`; every other byte stays. The value is written so that a shell reads
+    /// it like Compose does.
+    ///
+    /// # Errors
+    /// When `existing` does not assign the key, or the value has a quote or a line end in it.
+    pub fn set(existing: &str, key: &str, value: &str) -> Result<String, Problem> {
+        if value.contains(['\'', '\n', '\r']) {
+            let problem = Problem::new(format!("the value for {key} has a single quote in it"));
+            return Err(problem.hint("choose a value without one"));
+        }
+        let present = dialect::read(existing, &|_| Some("set".to_owned()))
+            .map_err(|error| Problem::new(format!("the env file is refused: {error}")))?;
+        let Some(assignment) = present.assignment(key) else {
+            return Err(Problem::new(format!("the env file does not have {key}")));
+        };
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_./:@%+-".contains(&b);
+        let written = if value.bytes().all(is_plain) {
+            value.to_owned()
+        } else {
+            format!("'{value}'")
+        };
+        let mut text = existing.to_owned();
+        text.replace_range(assignment.span.clone(), &written);
+        Ok(text)
+    }
+
     /// The comment lines right above an assignment, section headings and blank lines excluded.
     fn comment_above(&self, key: &str) -> Vec<String> {
         let assigns = |line: &&str| {

@@ -15,6 +15,13 @@ use crate::problem::Problem;
 /// Addresses that may have a password in them.
 const URLS_WITH_PASSWORD: [&str; 1] = ["GLITCHTIP_EMAIL_URL"];
 
+/// Secrets that are not made here: others give them.
+const GIVEN_SECRETS: [&str; 3] = [
+    "BACKUP_S3_KEY",
+    "BACKUP_S3_KEY_SECRET",
+    "UPLOADS_S3_KEY_SECRET",
+];
+
 /// What an env file sets, and its template where it does not.
 pub struct Values {
     reading: Reading,
@@ -126,6 +133,16 @@ impl Values {
         &self.template
     }
 
+    /// What the env file sets to something and is no secret: what may stand in a child's environment.
+    pub fn plain(&self) -> impl Iterator<Item = (&str, &str)> {
+        let values = self.reading.values.iter();
+        let is_plain =
+            |key: &str| !is_secret(key, &self.template) && !URLS_WITH_PASSWORD.contains(&key);
+        values
+            .filter(move |(key, value)| is_plain(key) && !value.is_empty())
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// What Compose takes: the template's default stands for an empty value, too.
     pub fn text(&self, key: &str) -> String {
         let value = self
@@ -182,10 +199,16 @@ pub fn names(template: &Template, text: &str) -> Result<BTreeSet<String>, dialec
     Ok(names)
 }
 
+/// Whether what a variable holds is for nobody's eyes; an address may have a password in it.
+fn is_secret(key: &str, template: &Template) -> bool {
+    let is_made = template.variable(key).is_some_and(|it| it.is_secret());
+    is_made || GIVEN_SECRETS.contains(&key)
+}
+
 /// Every secret in the file, those that a later line replaces included, as it is read and as it is
 /// written.
 fn secrets(reading: &Reading, template: &Template, text: &str) -> Vec<Secret> {
-    let is_secret = |key: &str| template.variable(key).is_some_and(|it| it.is_secret());
+    let is_secret = |key: &str| is_secret(key, template);
     let mut secrets = BTreeSet::new();
     for assignment in &reading.assignments {
         if is_secret(&assignment.key) {

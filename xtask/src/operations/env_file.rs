@@ -33,6 +33,16 @@ pub fn ensure(checkout: &Checkout) -> anyhow::Result<EnvFile> {
     Ok(EnvFile::Changed)
 }
 
+/// Sets one value. The caller holds the lock.
+///
+/// # Errors
+/// When the file does not have the variable, or cannot be written.
+pub fn set(checkout: &Checkout, key: &str, value: &str) -> anyhow::Result<()> {
+    let existing = file::read(checkout)?.unwrap_or_default();
+    let text = Template::set(&existing, key, value)?;
+    files::replace_private(&checkout.env_file(), &text)
+}
+
 /// Makes a secret of the kind that a placeholder asks for.
 pub fn generate(placeholder: Placeholder) -> String {
     match placeholder {

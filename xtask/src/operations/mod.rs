@@ -4,6 +4,7 @@
 pub mod env_file;
 pub mod journal;
 pub mod open;
+pub mod production;
 pub mod prove;
 pub mod restore;
 pub mod rotate;

@@ -7,6 +7,7 @@ pub mod folders;
 pub mod git;
 pub mod interrupt;
 pub mod lock;
+pub mod machine;
 pub mod ports;
 pub mod process;
 pub mod random;

@@ -104,3 +104,40 @@ pub fn ask(question: &str) -> anyhow::Result<bool> {
         "y" | "yes"
     ))
 }
+
+/// Asks for a text; one that is empty means that there is no answer yet.
+///
+/// # Errors
+/// When the terminal has gone.
+pub fn ask_text(question: &str, example: &str) -> anyhow::Result<Option<String>> {
+    let mut stderr = anstream::stderr();
+    write!(stderr, "{question} (such as {example}): ")
+        .and_then(|()| stderr.flush())
+        .context("asking a question")?;
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .context("reading the answer")?;
+    let answer = answer.trim();
+    Ok((!answer.is_empty()).then(|| answer.to_owned()))
+}
+
+/// Asks for a name to be typed, for what cannot be undone.
+///
+/// # Errors
+/// Without a terminal: nobody could have answered, and silence is not consent.
+pub fn ask_name(name: &str) -> anyhow::Result<bool> {
+    if !is_interactive() {
+        let what = format!("the name {name} was not typed to confirm: there is no terminal");
+        bail!(Problem::new(what).hint("to confirm, repeat the command with --yes"));
+    }
+    let mut stderr = anstream::stderr();
+    write!(stderr, "Type the name {name} to go on: ")
+        .and_then(|()| stderr.flush())
+        .context("asking for a name")?;
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .context("reading the answer")?;
+    Ok(answer.trim() == name)
+}

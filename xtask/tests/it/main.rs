@@ -35,6 +35,7 @@ mod outputs;
 mod postgres_majors;
 #[cfg(unix)]
 mod pretend;
+mod production;
 mod production_artifacts;
 mod public;
 #[cfg(target_os = "linux")]

@@ -10,10 +10,28 @@ use snapbox::{Assert, Data};
 use crate::checkout::{Checkout, Run};
 use crate::pretend::Pretended;
 
-const VERBS: [&str; 16] = [
-    "setup", "up", "down", "restart", "logs", "status", "connect", "verify", "backup", "restore",
-    "rotate", "upgrade", "clean", "hosts", "doctor", "ci",
+const VERBS: [&str; 17] = [
+    "setup",
+    "up",
+    "down",
+    "restart",
+    "logs",
+    "status",
+    "connect",
+    "verify",
+    "backup",
+    "restore",
+    "rotate",
+    "upgrade",
+    "clean",
+    "hosts",
+    "doctor",
+    "production",
+    "ci",
 ];
+
+/// Those of production.
+const PRODUCTION: [&str; 5] = ["setup", "deploy", "status", "logs", "remove"];
 
 #[test]
 fn help_of_everything() {
@@ -22,6 +40,11 @@ fn help_of_everything() {
     for verb in VERBS {
         let help = checkout.xtask(&[verb, "--help"]).success().stdout;
         text.push_str(&format!("\n=== {verb}\n{help}"));
+    }
+    for verb in PRODUCTION {
+        let help = checkout.xtask(&["production", verb, "--help"]);
+        let help = help.success().stdout;
+        text.push_str(&format!("\n=== production {verb}\n{help}"));
     }
     matches(text, "help");
 }

@@ -258,3 +258,20 @@ proptest! {
         prop_assert_eq!(others(before.values), others(after.values));
     }
 }
+
+#[test]
+fn a_value_is_set_in_its_place_as_a_shell_reads_it() {
+    #[track_caller]
+    fn check(existing: &str, value: &str, expected: &str) {
+        assert_eq!(Template::set(existing, "B", value).unwrap(), expected);
+    }
+    check(
+        "A=1\nB=\nC=3\n",
+        "b.example.com",
+        "A=1\nB=b.example.com\nC=3\n",
+    );
+    check("B='old one' # why\n", "new", "B=new # why\n");
+    check("B=\n", "smtp://a?b&c", "B='smtp://a?b&c'\n");
+    assert!(Template::set("A=1\n", "B", "x").is_err());
+    assert!(Template::set("B=\n", "B", "it's").is_err());
+}

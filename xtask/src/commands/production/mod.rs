@@ -1,0 +1,7 @@
+//! The verbs of production, one a file. Must never be imported by another command.
+
+pub mod deploy;
+pub mod logs;
+pub mod remove;
+pub mod setup;
+pub mod status;

@@ -1,0 +1,4 @@
+//! Changes of production that survive a kill: whatever a killed one leaves, the next deployment converges.
+
+pub mod prove;
+pub mod release;

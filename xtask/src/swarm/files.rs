@@ -1,0 +1,188 @@
+//! The committed artifacts of production, rendered with what the env file says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use hmac_sha256::Hash;
+
+use super::objects::{Kind, Made, New};
+use super::secrets::{self, SecretFile};
+use super::stackfile::{StackFile, parse_order};
+use super::{Swarm, settings};
+use crate::docker::invocation::stderr_of;
+use crate::problem::Problem;
+use crate::system::files;
+
+/// The services that run all the time.
+pub const STACK: &str = "stack.yml";
+/// What prepares the databases for them.
+pub const JOBS: &str = "jobs.yml";
+/// What works on backups.
+pub const OPERATION: &str = "operation.yml";
+
+/// All that a release is made of, before anything is in the swarm.
+pub struct Plan {
+    pub stack: StackFile,
+    pub jobs: StackFile,
+    /// The jobs, in their order.
+    pub order: Vec<String>,
+    pub secrets: Vec<SecretFile>,
+    /// Name in the swarm and content of each config.
+    pub configs: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// The images of all services and jobs.
+    pub fn images(&self) -> BTreeSet<String> {
+        let (stack, jobs) = (self.stack.images(), self.jobs.images());
+        stack.into_iter().chain(jobs).collect()
+    }
+
+    /// Those of its images that the engine does not have.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn missing_images(&self, swarm: &Swarm) -> anyhow::Result<Vec<String>> {
+        let images = self.images();
+        let present = swarm.docker.images(images.iter().map(String::as_str))?;
+        let missing = images
+            .into_iter()
+            .filter(|name| !present.contains_key(name));
+        Ok(missing.collect())
+    }
+
+    /// Puts names in the place of images that mean the same for ever, for `nodes` nodes; returns which.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn pin(&mut self, swarm: &Swarm, nodes: usize) -> anyhow::Result<BTreeMap<String, String>> {
+        let pinned = swarm.pinned(&self.images(), nodes)?;
+        self.stack.replace_images(&pinned);
+        self.jobs.replace_images(&pinned);
+        Ok(pinned)
+    }
+}
+
+impl Swarm {
+    /// Renders the artifacts with the env file.
+    ///
+    /// # Errors
+    /// When the env file lacks something, or docker refuses a file.
+    pub fn plan(&self) -> anyhow::Result<Plan> {
+        let values = self.docker.values();
+        settings::check_complete(values)?;
+        let secrets = secrets::all(values)?;
+        let versions = secret_versions(&secrets);
+        let mut stack = self.render(STACK, &versions)?;
+        let mut jobs = self.render(JOBS, &versions)?;
+        let mut configs = BTreeMap::new();
+        self.take_configs(&mut stack, &mut configs)?;
+        self.take_configs(&mut jobs, &mut configs)?;
+        Ok(Plan {
+            stack,
+            jobs,
+            order: parse_order(&self.read(JOBS)?)?,
+            secrets,
+            configs,
+        })
+    }
+
+    /// Renders one of the artifacts, with variables beside those of the env file.
+    ///
+    /// # Errors
+    /// When docker refuses it.
+    pub fn render(&self, file: &str, variables: &[(String, String)]) -> anyhow::Result<StackFile> {
+        let mut config = self.docker.docker();
+        for (name, value) in self.docker.values().plain() {
+            config = config.env(name, value);
+        }
+        for (name, value) in variables {
+            config = config.env(name, value);
+        }
+        let rendered = config
+            .args(["stack", "config", "--compose-file", file])
+            .text();
+        let rendered = rendered.map_err(|error| {
+            let path = self.checkout.display(&self.checkout.stack().join(file));
+            Problem::new(format!("docker refuses {path}"))
+                .evidence(stderr_of(&error))
+                .hint("correct what it names in deploy/production/.env, then repeat the command")
+        })?;
+        StackFile::parse(&rendered)
+    }
+
+    /// Makes all secrets and configs that are not there yet; returns their names.
+    ///
+    /// # Errors
+    /// When the swarm refuses one.
+    pub fn create_all(&self, plan: &Plan) -> anyhow::Result<Vec<String>> {
+        let mut made = Vec::new();
+        let mut ensure = |kind, name: String, content: &str| -> anyhow::Result<()> {
+            let new = New {
+                kind,
+                name: &name,
+                labels: &[],
+                content,
+            };
+            if self.create(&new)? == Made::New {
+                made.push(name);
+            }
+            Ok(())
+        };
+        let (secrets, configs) = (self.names(Kind::Secret)?, self.names(Kind::Config)?);
+        for secret in &plan.secrets {
+            let name = secret.name(&self.name);
+            if !secrets.contains(&name) {
+                ensure(Kind::Secret, name, &secret.content)?;
+            }
+        }
+        for (name, content) in &plan.configs {
+            if !configs.contains(name) {
+                ensure(Kind::Config, name.clone(), content)?;
+            }
+        }
+        Ok(made)
+    }
+
+    /// Lets a stack file take its configs from the swarm, by names that change with their content.
+    fn take_configs(
+        &self,
+        stack: &mut StackFile,
+        configs: &mut BTreeMap<String, String>,
+    ) -> anyhow::Result<()> {
+        for config in stack.config_files() {
+            let path = Path::new(&config.path);
+            let Some(text) = files::read_text(path)? else {
+                let name = self.checkout.display(path);
+                bail!(
+                    Problem::new(format!("{name} is missing"))
+                        .hint(format!("run `git checkout -- {name}`"))
+                );
+            };
+            let digest = Hash::hash(text.as_bytes());
+            let version: String = digest[..4].iter().map(|it| format!("{it:02x}")).collect();
+            let name = format!("{}_{}_{version}", self.name, config.key);
+            stack.take("configs", &config.key, &name);
+            configs.insert(name, text);
+        }
+        Ok(())
+    }
+
+    fn read(&self, file: &str) -> anyhow::Result<String> {
+        let path = self.checkout.stack().join(file);
+        let text = files::read_text(&path)?;
+        text.with_context(|| {
+            let name = self.checkout.display(&path);
+            Problem::new(format!("{name} is missing")).hint(format!("run `git checkout -- {name}`"))
+        })
+    }
+}
+
+/// The variables by which stack files are told the versions of secrets.
+pub fn secret_versions(secrets: &[SecretFile]) -> Vec<(String, String)> {
+    // One attempt: the databases are known to be healthy, and the first failure is to be seen.
+    let attempts = ("JOB_ATTEMPTS".to_owned(), "1".to_owned());
+    let versions = secrets.iter().map(|it| (it.variable(), it.version.clone()));
+    versions.chain([attempts]).collect()
+}

@@ -1,0 +1,235 @@
+//! Production: the stack on a Docker Swarm. Looks and changes; must never decide what a verb is about, and
+//! never put a secret where the swarm shows it.
+
+pub mod edge;
+pub mod files;
+pub mod images;
+pub mod inspect;
+pub mod jobs;
+pub mod lock;
+pub mod logs;
+pub mod nodes;
+pub mod objects;
+pub mod operation;
+pub mod preview;
+pub mod release;
+pub mod removal;
+pub mod rollout;
+pub mod secrets;
+pub mod settings;
+pub mod stackfile;
+pub mod status;
+pub mod watch;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+use crate::checkout::Checkout;
+use crate::docker::Docker;
+use crate::docker::endpoint::Target;
+use crate::problem::Problem;
+use inspect::{Service, Task};
+use nodes::Node;
+use rollout::{Before, Progress};
+use stackfile::StackFile;
+
+/// The label by which Swarm finds what belongs to a stack.
+const STACK_LABEL: &str = "com.docker.stack.namespace";
+
+/// The stack in production, and the engine that is asked about it: a manager of the swarm.
+pub struct Swarm {
+    /// Of production.
+    pub checkout: Checkout,
+    pub docker: Docker,
+    /// The stack's name.
+    pub name: String,
+}
+
+/// What `docker info` says of the engine's swarm.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Membership {
+    #[serde(rename = "NodeID")]
+    node: String,
+    local_node_state: String,
+    control_available: bool,
+}
+
+impl Swarm {
+    /// The stack that the env file of production names. `checkout` may be that of any deployment.
+    ///
+    /// # Errors
+    /// When there is no such file yet, or it cannot be read.
+    pub fn of(checkout: &Checkout) -> anyhow::Result<Swarm> {
+        let checkout = checkout.production();
+        if !checkout.env_file().exists() {
+            let name = checkout.display(&checkout.env_file());
+            bail!(
+                Problem::new(format!("there is no {name} yet"))
+                    .hint("make it with `cargo xtask production setup`")
+            );
+        }
+        let docker = Docker::new(&checkout)?;
+        let target = Target::parse(&docker.values().text("TARGET"));
+        Ok(Swarm {
+            name: docker.values().text("STACK"),
+            docker: docker.at(target),
+            checkout,
+        })
+    }
+
+    /// Checks that a manager of a swarm answers, and returns its node's id.
+    ///
+    /// # Errors
+    /// When none does, with the command that makes one.
+    pub fn check(&self) -> anyhow::Result<String> {
+        self.docker.check_engine()?;
+        let format = ["info", "--format", "{{json .Swarm}}"];
+        let text = self.docker.docker().args(format).text()?;
+        let membership: Membership =
+            serde_json::from_str(&text).context("reading the output of `docker info`")?;
+
+        let init = self.docker.target().render_command("swarm init");
+        match membership.local_node_state.as_str() {
+            "active" if membership.control_available => Ok(membership.node),
+            "active" => bail!(
+                Problem::new(
+                    "the engine is a worker of its swarm, and only a manager can be asked"
+                )
+                .hint("set TARGET in deploy/production/.env to a manager")
+            ),
+            "locked" => bail!(Problem::new("the engine's swarm is locked").hint(format!(
+                "unlock it with `{}`",
+                self.docker.target().render_command("swarm unlock")
+            ))),
+            _ => bail!(
+                Problem::new("the engine is not part of a swarm")
+                    .hint(format!("make it a swarm of one node with `{init}`"))
+            ),
+        }
+    }
+
+    /// The DNS records that lead to the edge, as a zone file has them. Where the swarm does not answer yet,
+    /// the address is the one that TARGET names, or left to the reader.
+    pub fn dns_records(&self) -> String {
+        let nodes = self.nodes().unwrap_or_default();
+        let has_edge = |node: &&Node| node.has_label(nodes::EDGE) || nodes.len() == 1;
+        let known = nodes
+            .iter()
+            .filter(has_edge)
+            .map(|node| node.address().to_owned());
+        let mut addresses: Vec<String> = known.collect();
+        if addresses.is_empty() {
+            let host = self
+                .docker
+                .target()
+                .host()
+                .unwrap_or("ADDRESS-OF-YOUR-SERVER");
+            addresses.push(host.to_owned());
+        }
+        let edge = settings::Edge::of(self.docker.values());
+        settings::render_records(&edge, &addresses)
+    }
+
+    /// Every node of the swarm.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn nodes(&self) -> anyhow::Result<Vec<Node>> {
+        let ids = self.docker.docker().args(["node", "ls", "--quiet"]);
+        nodes::parse(&self.inspect_all("node", &ids.text()?)?)
+    }
+
+    /// Gives a node a label.
+    ///
+    /// # Errors
+    /// When the swarm refuses it.
+    pub fn label(&self, node: &Node, label: &str) -> anyhow::Result<()> {
+        let label = format!("{label}=true");
+        let update = ["node", "update", "--label-add", &label, &node.id];
+        self.docker.docker().args(update).text().map(drop)
+    }
+
+    /// Whether each service of a stack file is there and well, in this version or another.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn is_well(&self, file: &StackFile) -> anyhow::Result<bool> {
+        let (services, tasks) = (self.services()?, self.tasks()?);
+        let before = Before::new(&services, &tasks);
+        let is_ready = |name: &str| {
+            let service = services.get(name);
+            service.is_some_and(|it| before.progress(name, it, &tasks) == Progress::Ready)
+        };
+        Ok(file.services().into_iter().all(is_ready))
+    }
+
+    /// The services of the stack, by their names within it.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn services(&self) -> anyhow::Result<BTreeMap<String, Service>> {
+        self.services_of(&self.name)
+    }
+
+    /// The services of a stack, by their names within it.
+    fn services_of(&self, stack: &str) -> anyhow::Result<BTreeMap<String, Service>> {
+        let filter = format!("label={STACK_LABEL}={stack}");
+        let list = ["service", "ls", "--quiet", "--filter", &filter];
+        let ids = self.docker.docker().args(list).text()?;
+        let services = inspect::parse_services(&self.inspect_all("service", &ids)?)?;
+        let prefix = format!("{stack}_");
+        let named = services.into_iter().map(|service| {
+            let name = service.spec.name.trim_start_matches(&prefix).to_owned();
+            (name, service)
+        });
+        Ok(named.collect())
+    }
+
+    /// Every task of the stack that the swarm still knows.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn tasks(&self) -> anyhow::Result<Vec<Task>> {
+        let names: Vec<String> = self
+            .services()?
+            .into_values()
+            .map(|service| service.spec.name)
+            .collect();
+        self.tasks_of(&names)
+    }
+
+    /// Every task of some services, by their full names.
+    fn tasks_of(&self, services: &[String]) -> anyhow::Result<Vec<Task>> {
+        if services.is_empty() {
+            return Ok(Vec::new());
+        }
+        let list = ["service", "ps", "--quiet", "--no-trunc"];
+        // It fails for a service that has gone, and has printed the others.
+        let output = self.docker.docker().args(list).args(services).output()?;
+        let ids = String::from_utf8_lossy(&output.stdout).into_owned();
+        inspect::parse_tasks(&self.inspect_all("task", &ids)?)
+    }
+
+    /// What `docker inspect` prints of things with these ids, a line each. One that has gone meanwhile is left
+    /// out.
+    fn inspect_all(&self, kind: &str, ids: &str) -> anyhow::Result<String> {
+        if ids.trim().is_empty() {
+            return Ok("[]".to_owned());
+        }
+        let output = self
+            .docker
+            .docker()
+            .args(["inspect", "--type", kind])
+            .args(ids.lines())
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if text.trim().is_empty() {
+            let stderr = self.docker.redact(&String::from_utf8_lossy(&output.stderr));
+            bail!("the swarm does not answer: {}", stderr.trim());
+        }
+        Ok(text)
+    }
+}
