@@ -28,6 +28,8 @@ mod http;
 #[cfg(unix)]
 mod journal;
 #[cfg(unix)]
+mod lab;
+#[cfg(unix)]
 mod nightly;
 #[cfg(unix)]
 mod outputs;
@@ -37,6 +39,10 @@ mod postgres_majors;
 mod pretend;
 mod production;
 mod production_artifacts;
+#[cfg(unix)]
+mod production_database;
+#[cfg(unix)]
+mod production_edge;
 mod public;
 #[cfg(target_os = "linux")]
 mod pull;

@@ -1,0 +1,168 @@
+//! Production's databases, container by container, without a swarm: a volume is used once, a backup goes back to a
+//! time, and a password changes while the old one still works.
+
+use std::time::Duration;
+
+use crate::artifacts::text;
+use crate::checkout::Run;
+use crate::faults::{until, until_within};
+use crate::lab::{Lab, artifact};
+
+#[test]
+#[ignore = "starts containers"]
+fn a_second_postgresql_waits_while_the_first_uses_the_volume_even_if_that_one_hangs() {
+    let lab = Lab::new();
+    lab.start_postgres("first");
+    lab.docker(&["pause", &lab.name_of("first")]);
+    lab.start_with_database("second", &["serve.sh"]);
+    until("the second to wait", || {
+        lab.logs("second").contains("waiting for its end")
+    });
+    assert!(!lab.is_ready("second"));
+
+    lab.docker(&["kill", &lab.name_of("first")]);
+    until("the second to take over", || lab.is_ready("second"));
+    assert_eq!(lab.sql("second", "postgres", "SELECT 1"), "1");
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn a_second_redis_waits_while_the_first_uses_the_volume() {
+    let lab = Lab::new();
+    let stack: serde_yaml::Value = serde_yaml::from_str(&artifact("stack.yml")).unwrap();
+    let redis = &stack["services"]["redis"];
+    let data = format!("{}-redis:/data", lab.name);
+    let command = redis["command"].as_sequence().unwrap();
+    let mut words = vec!["analytics-standin/redis:7"];
+    words.extend(command.iter().map(text));
+    let options = ["--init", "--user", text(&redis["user"]), "--volume", &data];
+    let answers = |service: &str| lab.run(service, &["redis-cli", "ping"]).stdout == "PONG\n";
+
+    lab.start("first", &options, &words);
+    until("the first to answer", || answers("first"));
+    lab.start("second", &options, &words);
+    until("the second to wait", || {
+        lab.logs("second").contains("waiting for its end")
+    });
+    assert!(!answers("second"));
+
+    lab.docker(&["kill", &lab.name_of("first")]);
+    until("the second to take over", || answers("second"));
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn the_schedule_backs_up_and_drills_and_a_restore_goes_back_between_two_rows() {
+    let lab = Lab::new();
+    lab.start_bucket();
+    lab.start_postgres("postgres");
+    for database in ["umami_db", "glitchtip_db"] {
+        lab.sql(
+            "postgres",
+            "postgres",
+            &format!("CREATE DATABASE {database}"),
+        );
+    }
+    lab.start_heartbeat();
+    lab.start_with_database("backup", &["schedule.sh"]);
+    until_within(Duration::from_secs(90), "a drill to pass", || {
+        let passed = "SELECT count(*) FROM operations.drills WHERE passed";
+        lab.run(
+            "postgres",
+            &["psql", "--tuples-only", "--no-align", "--command", passed],
+        )
+        .stdout
+            == "1\n"
+    });
+    until("the heartbeat", || {
+        lab.logs("heartbeat").contains("/backups-are-well")
+    });
+    lab.docker(&["rm", "--force", &lab.name_of("backup")]);
+
+    lab.sql("postgres", "umami_db", "CREATE TABLE row (name text)");
+    lab.sql("postgres", "umami_db", "INSERT INTO row VALUES ('one')");
+    let time = lab.sql("postgres", "umami_db", "SELECT clock_timestamp()");
+    lab.sql("postgres", "umami_db", "INSERT INTO row VALUES ('two')");
+    lab.archive_everything();
+    let rows = || lab.sql("postgres", "umami_db", "SELECT name FROM row ORDER BY name");
+
+    let future = lab.operate(&["restore.sh", "2030-01-01 00:00:00+00"]);
+    future.code(1).says("take an earlier time");
+    let restored = lab.result(&["restore.sh", &time]);
+    assert_eq!(restored["rows"]["umami_db"], 1, "{restored}");
+    assert_eq!(restored["live_rows"]["umami_db"], 2, "{restored}");
+    assert_eq!(rows(), "one\ntwo");
+
+    let cluster = restored["cluster"].as_str().unwrap();
+    lab.operate(&["switch.sh", "restored-never"]).code(1);
+    assert_eq!(lab.result(&["switch.sh", cluster])["was"], "first");
+    lab.restart_postgres();
+    assert_eq!(rows(), "one");
+    assert_eq!(lab.result(&["report.sh"])["cluster"], cluster);
+    // The new history can be backed up too.
+    assert_eq!(lab.result(&["backup.sh", "full"])["type"], "full");
+
+    lab.result(&["switch.sh", "previous"]);
+    lab.restart_postgres();
+    assert_eq!(rows(), "one\ntwo");
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn a_password_changes_while_the_old_login_still_works_and_the_superuser_has_none() {
+    let lab = Lab::new();
+    lab.start_postgres("postgres");
+    lab.copy("../analytics/init-db.sql", "postgres");
+    prepare(&lab, "a", "0");
+    ask(&lab, "umami_a", "CREATE TABLE kept (name text)").success();
+    prepare(&lab, "b", "0");
+    ask(&lab, "umami_b", "INSERT INTO kept VALUES ('b')").success();
+    ask(&lab, "umami_a", "INSERT INTO kept VALUES ('a')").success();
+    let owner = ask(
+        &lab,
+        "umami_b",
+        "SELECT tableowner FROM pg_tables WHERE tablename = 'kept'",
+    );
+    assert_eq!(owner.success().stdout, "umami\n");
+
+    prepare(&lab, "b", "1");
+    ask(&lab, "umami_a", "SELECT 1")
+        .code(2)
+        .says("is not permitted to log in");
+    ask(&lab, "umami_b", "SELECT 1").success();
+    ask(&lab, "umami", "SELECT 1").code(2);
+    ask(&lab, "glitchtip_b", "SELECT 1")
+        .code(2)
+        .says("permission denied for database");
+    ask(&lab, "analytics_admin", "SELECT 1")
+        .code(2)
+        .says("password authentication failed");
+}
+
+/// What the job postgres-init does, with this pair of login roles.
+fn prepare(lab: &Lab, login: &str, close: &str) {
+    let variables = [
+        format!("UMAMI_LOGIN=umami_{login}"),
+        format!("GLITCHTIP_LOGIN=glitchtip_{login}"),
+        format!("UMAMI_DATABASE_PASSWORD=password-umami_{login}"),
+        format!("GLITCHTIP_DATABASE_PASSWORD=password-glitchtip_{login}"),
+        "UMAMI_DATABASE=umami_db".to_owned(),
+        "GLITCHTIP_DATABASE=glitchtip_db".to_owned(),
+        "POSTGRES_DB=postgres".to_owned(),
+        format!("CLOSE_OTHER_LOGINS={close}"),
+    ];
+    let mut words = vec!["env"];
+    words.extend(variables.iter().map(String::as_str));
+    words.extend(["psql", "--quiet", "--file", "/tmp/init-db.sql"]);
+    lab.run("postgres", &words).success();
+}
+
+/// Over the network, as an application does.
+fn ask(lab: &Lab, login: &str, statement: &str) -> Run {
+    let address = format!("postgresql://{login}:password-{login}@127.0.0.1/umami_db");
+    let words = ["psql", "--tuples-only", "--no-align", "--dbname", &address];
+    lab.run(
+        "postgres",
+        &[&words[..], &["--command", statement]].concat(),
+    )
+}
