@@ -93,12 +93,18 @@ pub enum Command {
 pub enum Production {
     /// Complete deploy/production/.env: generate secrets, ask for the rest; print the DNS records to make
     Setup,
+    /// Check .env, the swarm, the names, the edges and the backups for problems; change nothing
+    Doctor(ProductionDoctor),
     /// Bring what this checkout and .env say: jobs, rollout, proof; roll back if it does not work
     Deploy(ProductionDeploy),
     /// Show the release, and each service's nodes, tasks, image and update
     Status(Status),
     /// Show the services' logs, following them until Ctrl-C
     Logs(Logs),
+    /// Prove that events arrive through every edge: send test events by the public names, read them back
+    Verify(ProductionVerify),
+    /// Run the release before again; the databases stay as they are
+    Rollback(ProductionRollback),
     /// Remove the stack from the swarm after a last backup; keep the volumes and the bucket
     Remove(ProductionRemove),
 }
@@ -111,6 +117,29 @@ pub struct ProductionDeploy {
     /// Pull newer images of the pinned versions first
     #[arg(long)]
     pub pull: bool,
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+#[derive(Args)]
+pub struct ProductionDoctor {
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct ProductionVerify {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct ProductionRollback {
+    /// Do not ask; needed without a terminal
+    #[arg(long)]
+    pub yes: bool,
     #[command(flatten)]
     pub wait: Wait,
 }

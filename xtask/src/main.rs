@@ -85,9 +85,12 @@ fn produce(verb: &Production, checkout: &Checkout) -> anyhow::Result<Outcome> {
     use commands::production;
     match verb {
         Production::Setup => production::setup::run(checkout),
+        Production::Doctor(options) => production::doctor::run(checkout, options),
         Production::Deploy(options) => production::deploy::run(checkout, options),
         Production::Status(options) => production::status::run(checkout, options),
         Production::Logs(options) => production::logs::run(checkout, options),
+        Production::Verify(options) => production::verify::run(checkout, options),
+        Production::Rollback(options) => production::rollback::run(checkout, options),
         Production::Remove(options) => production::remove::run(checkout, options),
     }
 }

@@ -107,6 +107,11 @@ impl GlitchTip<'_> {
         Ok(())
     }
 
+    /// With which status a path is answered to whoever comes.
+    pub fn status_of(&self, path: &str) -> anyhow::Result<u16> {
+        Ok(self.send(&Request::get(path))?.status)
+    }
+
     /// Whether whoever comes may make a user; without any user that is so whatever the settings say.
     pub fn is_open_for_signup(&self) -> anyhow::Result<bool> {
         let body = self

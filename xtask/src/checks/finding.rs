@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::problem::Problem;
+use crate::terminal::{GREEN, RED, RESET, YELLOW};
 
 /// How a thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -99,6 +100,16 @@ impl Row<'_> {
             hint: finding.problem.hint.as_deref(),
         }
     }
+}
+
+/// The word of a level in its colour.
+pub fn paint(level: Level, word: &str) -> String {
+    let style = match level {
+        Level::Good => GREEN,
+        Level::Warning => YELLOW,
+        Level::Error => RED,
+    };
+    format!("{style}{word}{RESET}")
 }
 
 /// Everything that was found, for people: a line each, its hint below it. `paint` dresses the word of a level.

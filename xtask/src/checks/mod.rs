@@ -15,6 +15,7 @@ pub mod packages;
 pub mod passwords;
 pub mod ports;
 pub mod preflight;
+pub mod production;
 pub mod redis;
 pub mod repairs;
 pub mod resources;

@@ -2,7 +2,7 @@
 
 use crate::checkout::Checkout;
 use crate::checks::examine::examine;
-use crate::checks::finding::{self, Level};
+use crate::checks::finding;
 use crate::checks::repairs::{self, Consent};
 use crate::cli;
 use crate::commands::Outcome;
@@ -28,19 +28,10 @@ pub fn run(checkout: &Checkout, options: &cli::Doctor) -> anyhow::Result<Outcome
     if options.json {
         terminal::print(&finding::render_json(&found.findings)?)?;
     } else {
-        terminal::print(&finding::render(&found.findings, paint))?;
+        terminal::print(&finding::render(&found.findings, finding::paint))?;
         if !options.fix && found.trouble.is_some_and(|it| repairs::can_fix(&it)) {
             say!("`cargo xtask doctor --fix` offers to repair the engine");
         }
     }
     Ok(Outcome::from(finding::is_ok(&found.findings)))
-}
-
-fn paint(level: Level, word: &str) -> String {
-    let style = match level {
-        Level::Good => terminal::GREEN,
-        Level::Warning => terminal::YELLOW,
-        Level::Error => terminal::RED,
-    };
-    format!("{style}{word}{}", terminal::RESET)
 }

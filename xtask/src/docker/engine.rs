@@ -103,6 +103,9 @@ pub struct Info {
     pub mem_total: u64,
     #[serde(default)]
     pub security_options: Option<Vec<String>>,
+    /// RFC 3339, by the clock of its machine.
+    #[serde(default)]
+    pub system_time: String,
 }
 
 impl Info {
@@ -118,6 +121,14 @@ impl Info {
             "aarch64" => "arm64",
             other => other,
         }
+    }
+
+    /// Whether no process of a container may gain rights, whatever the container says.
+    pub fn has_no_new_privileges(&self) -> bool {
+        self.security_options
+            .iter()
+            .flatten()
+            .any(|option| option.contains("no-new-privileges"))
     }
 
     pub fn is_rootless(&self) -> bool {

@@ -16,11 +16,10 @@ use crate::problem::Problem;
 const URLS_WITH_PASSWORD: [&str; 1] = ["GLITCHTIP_EMAIL_URL"];
 
 /// Secrets that are not made here: others give them.
-const GIVEN_SECRETS: [&str; 3] = [
-    "BACKUP_S3_KEY",
-    "BACKUP_S3_KEY_SECRET",
-    "UPLOADS_S3_KEY_SECRET",
-];
+const GIVEN_SECRETS: [&str; 2] = ["BACKUP_S3_KEY_SECRET", "UPLOADS_S3_KEY_SECRET"];
+
+/// What is shorter can be part of a text by chance.
+const TELLING: usize = 8;
 
 /// What an env file sets, and its template where it does not.
 pub struct Values {
@@ -118,6 +117,12 @@ impl Values {
         secrets.fold(text.to_owned(), |text, secret| {
             text.replace(&secret.0, "***")
         })
+    }
+
+    /// Whether a secret of the env file stands in `text`.
+    pub fn is_told_by(&self, text: &str) -> bool {
+        let mut telling = self.secrets.iter().filter(|it| it.0.len() >= TELLING);
+        telling.any(|secret| text.contains(&secret.0))
     }
 
     /// The file's name, for errors.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use hmac_sha256::Hash;
 
 use super::objects::{Kind, Made, New};
@@ -153,13 +153,8 @@ impl Swarm {
     ) -> anyhow::Result<()> {
         for config in stack.config_files() {
             let path = Path::new(&config.path);
-            let Some(text) = files::read_text(path)? else {
-                let name = self.checkout.display(path);
-                bail!(
-                    Problem::new(format!("{name} is missing"))
-                        .hint(format!("run `git checkout -- {name}`"))
-                );
-            };
+            let text = files::read_text(path)?;
+            let text = text.ok_or_else(|| self.missing(&config.key, path))?;
             let digest = Hash::hash(text.as_bytes());
             let version: String = digest[..4].iter().map(|it| format!("{it:02x}")).collect();
             let name = format!("{}_{}_{version}", self.name, config.key);
@@ -167,6 +162,16 @@ impl Swarm {
             configs.insert(name, text);
         }
         Ok(())
+    }
+
+    /// A file is missing that the config `key` is made of.
+    fn missing(&self, key: &str, path: &Path) -> Problem {
+        let name = self.checkout.display(path);
+        let problem = Problem::new(format!("{name} is missing"));
+        match key {
+            "trusted_ca" => problem.hint("correct TRUSTED_CA_FILE in deploy/production/.env"),
+            _ => problem.hint(format!("run `git checkout -- {name}`")),
+        }
     }
 
     fn read(&self, file: &str) -> anyhow::Result<String> {

@@ -73,8 +73,8 @@ impl Swarm {
     }
 
     fn pull(&self, name: &str) -> anyhow::Result<()> {
-        if name == BUILT {
-            bail!(self.not_built());
+        if let Some(problem) = self.not_built(name) {
+            bail!(problem);
         }
         say!("pulling {name}");
         let pulled = self.docker.docker().args(["pull", "--quiet", name]).text();
@@ -87,11 +87,12 @@ impl Swarm {
         })
     }
 
-    fn not_built(&self) -> Problem {
+    /// What is to be done about an image that is built here and that no registry has.
+    pub fn not_built(&self, name: &str) -> Option<Problem> {
         let build = format!("build --tag {BUILT} deploy/production/postgres");
         let build = self.docker.target().render_command(&build);
-        Problem::new(format!("the image {BUILT} is not built yet"))
-            .hint(format!("build it with `{build}`"))
+        let problem = Problem::new(format!("the image {BUILT} is not built yet"));
+        (name == BUILT).then(|| problem.hint(format!("build it with `{build}`")))
     }
 }
 

@@ -90,6 +90,13 @@ impl Swarm {
     }
 }
 
+impl SwarmLock<'_> {
+    /// What it is on.
+    pub fn swarm(&self) -> &Swarm {
+        self.swarm
+    }
+}
+
 impl Drop for SwarmLock<'_> {
     fn drop(&mut self) {
         let name = self.swarm.lock_name();

@@ -188,6 +188,17 @@ impl Swarm {
         Ok(named.collect())
     }
 
+    /// All that `docker service inspect` shows of the stack to whoever may ask the swarm.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn services_as_shown(&self) -> anyhow::Result<String> {
+        let filter = format!("label={STACK_LABEL}={}", self.name);
+        let list = ["service", "ls", "--quiet", "--filter", &filter];
+        let ids = self.docker.docker().args(list).text()?;
+        self.inspect_all("service", &ids)
+    }
+
     /// Every task of the stack that the swarm still knows.
     ///
     /// # Errors

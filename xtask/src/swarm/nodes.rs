@@ -21,6 +21,16 @@ pub struct Node {
     spec: Spec,
     description: Description,
     status: Status,
+    /// Only a manager has it.
+    #[serde(default)]
+    manager_status: Option<ManagerStatus>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ManagerStatus {
+    #[serde(default)]
+    reachability: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,6 +45,22 @@ struct Spec {
 #[serde(rename_all = "PascalCase")]
 struct Description {
     hostname: String,
+    #[serde(default)]
+    resources: Resources,
+    #[serde(default)]
+    engine: Engine,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Resources {
+    memory_bytes: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Engine {
+    engine_version: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +79,26 @@ impl Node {
     /// The address under which the other nodes know it.
     pub fn address(&self) -> &str {
         &self.status.addr
+    }
+
+    /// Bytes of memory of its machine; 0 where it does not say.
+    pub fn memory(&self) -> u64 {
+        self.description.resources.memory_bytes
+    }
+
+    /// The version of its engine, as it writes it.
+    pub fn engine_version(&self) -> &str {
+        &self.description.engine.engine_version
+    }
+
+    pub fn is_manager(&self) -> bool {
+        self.manager_status.is_some()
+    }
+
+    /// Whether the other managers reach it as one of them.
+    pub fn is_reachable_manager(&self) -> bool {
+        let status = self.manager_status.as_ref();
+        status.is_some_and(|status| status.reachability == "reachable")
     }
 
     pub fn has_label(&self, label: &str) -> bool {

@@ -21,6 +21,43 @@ pub struct Backup {
     pub label: String,
 }
 
+/// How backups, archive and drills stand.
+#[derive(Debug, Default, Deserialize)]
+pub struct Standing {
+    /// Whether it takes none any more; `None` where PostgreSQL does not answer.
+    pub archive_failing: Option<bool>,
+    pub last_passed_drill: Option<String>,
+    /// What pgBackRest says of each repository; `None` where the bucket does not answer.
+    pub pgbackrest: Option<Vec<Stanza>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Stanza {
+    #[serde(default)]
+    pub backup: Vec<BackupSet>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct BackupSet {
+    pub label: String,
+    pub timestamp: Timestamps,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Timestamps {
+    /// Seconds since 1970.
+    pub stop: u64,
+}
+
+impl Standing {
+    /// The newest backup.
+    pub fn newest(&self) -> Option<&BackupSet> {
+        let stanzas = self.pgbackrest.iter().flatten();
+        let sets = stanzas.flat_map(|stanza| &stanza.backup);
+        sets.max_by_key(|set| set.timestamp.stop)
+    }
+}
+
 impl Swarm {
     /// Runs an operation with the image, the secrets and the configs of a release, and reads what it says at
     /// its end.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Swarm;
 use super::objects::{Kind, New};
 use super::stackfile::StackFile;
+use crate::problem::Problem;
 
 /// How many are kept: the present one, and two that can be gone back to.
 const KEPT: usize = 3;
@@ -91,6 +92,18 @@ impl Swarm {
         }
         releases.sort_by_key(|release| std::cmp::Reverse(release.number));
         Ok(releases)
+    }
+
+    /// The newest release that was seen to work.
+    ///
+    /// # Errors
+    /// When there is none yet.
+    pub fn newest_release(&self) -> anyhow::Result<Release> {
+        let newest = self.releases()?.into_iter().next();
+        newest.with_context(|| {
+            Problem::new(format!("no release of {} has worked yet", self.name))
+                .hint("make one with `cargo xtask production deploy`")
+        })
     }
 
     /// Keeps a release, and removes what neither it nor those that are still kept need: older releases,

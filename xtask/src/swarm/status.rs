@@ -78,6 +78,16 @@ impl Report {
         }
     }
 
+    /// The services that are not as they should be, each with what is known of why.
+    pub fn ill(&self) -> Vec<(String, String)> {
+        let ill = self.services.iter().filter(|row| !row.healthy);
+        let named = ill.map(|row| {
+            let count = format!("{} of {} run", row.running, row.wanted);
+            (row.service.clone(), row.note.clone().unwrap_or(count))
+        });
+        named.collect()
+    }
+
     /// Says what runs.
     pub fn name_release(&mut self, stack: &str, release: Option<&Release>) {
         self.stack = stack.to_owned();

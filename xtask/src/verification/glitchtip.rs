@@ -36,7 +36,7 @@ pub struct Outcome {
 }
 
 /// The project for test errors, and where it takes them.
-struct Target {
+pub(super) struct Target {
     project: Project,
     dsn: Dsn,
 }
@@ -86,7 +86,7 @@ pub fn verify(
 
 /// Sends an error, reads it back and removes it, as the administrator; looks at the accounts while the
 /// worker works. Returns whether the error was accepted and did not appear.
-fn exchange(
+pub(super) fn exchange(
     chain: &mut Chain,
     way: Option<(&Reader, &Target)>,
     expected: &Expected,
@@ -180,10 +180,10 @@ fn verify_public(chain: &mut Chain, target: Option<&Target>, way: &PublicWay, st
     });
 }
 
-fn find_target(reader: &Reader, expected: &Expected) -> anyhow::Result<Target> {
+pub(super) fn find_target(reader: &Reader, expected: &Expected) -> anyhow::Result<Target> {
+    let again = expected.deployment.prepare_again("glitchtip-web");
     let gone = || {
-        Problem::new("a project is gone from GlitchTip")
-            .hint("make it again with `cargo xtask restart glitchtip-web`")
+        Problem::new("a project is gone from GlitchTip").hint(format!("make it again with {again}"))
     };
     let projects = reader.projects()?;
     let site = glitchtip::find_site(&projects, &expected.glitchtip_project);
@@ -197,9 +197,10 @@ fn find_target(reader: &Reader, expected: &Expected) -> anyhow::Result<Target> {
 
 fn check_signup(glitchtip: &GlitchTip, expected: &Expected) -> anyhow::Result<()> {
     if glitchtip.is_open_for_signup()? && !expected.signup_is_wanted {
+        let again = expected.deployment.prepare_again("glitchtip-web");
         bail!(
             Problem::new("anyone who reaches GlitchTip can make an account")
-                .hint("close it with `cargo xtask restart glitchtip-web`")
+                .hint(format!("close it with {again}"))
         );
     }
     Ok(())
@@ -211,13 +212,14 @@ fn log_in(glitchtip: &GlitchTip, expected: &Expected) -> anyhow::Result<Administ
         Login::NeedsSecondFactor(session) => Ok(Administrator::NeedsSecondFactor(session)),
         Login::Throttled => bail!(
             Problem::new("GlitchTip has seen too many wrong passwords lately")
-                .hint("repeat `cargo xtask verify` in 5 minutes")
+                .hint("repeat the command in 5 minutes")
         ),
         Login::Refused => bail!(
-            Problem::new("GlitchTip refuses ADMIN_EMAIL with GLITCHTIP_ADMIN_PASSWORD").hint(
-                "if you changed them in GlitchTip, set both in deploy/analytics/.env to what they are now; \
-                 a changed ADMIN_EMAIL makes no new administrator"
-            )
+            Problem::new("GlitchTip refuses ADMIN_EMAIL with GLITCHTIP_ADMIN_PASSWORD").hint(format!(
+                "if you changed them in GlitchTip, set both in {} to what they are now; a changed \
+                 ADMIN_EMAIL makes no new administrator",
+                expected.deployment.env_file()
+            ))
         ),
     }
 }

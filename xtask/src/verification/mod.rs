@@ -4,6 +4,7 @@
 mod chain;
 mod glitchtip;
 pub mod ours;
+pub mod production;
 pub mod public;
 pub mod report;
 pub mod stores;
@@ -58,7 +59,7 @@ pub fn verify(checkout: &Checkout, docker: &Docker, scope: Scope) -> anyhow::Res
     let config = stack::read_config(docker)?;
     let containers = docker.containers(&config.name)?;
     let settings = &docker.settings();
-    let expected = Expected::of(settings)?;
+    let expected = Expected::of(settings, Deployment::Here)?;
 
     let verification = Verification {
         checkout,
@@ -238,10 +239,35 @@ struct Expected {
     /// A token of GlitchTip that may read organizations, projects and events.
     token: String,
     signup_is_wanted: bool,
+    deployment: Deployment,
+}
+
+/// Which deployment is asked: what mends it is not the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deployment {
+    Here,
+    Production,
+}
+
+impl Deployment {
+    fn env_file(self) -> &'static str {
+        match self {
+            Deployment::Here => "deploy/analytics/.env",
+            Deployment::Production => "deploy/production/.env",
+        }
+    }
+
+    /// What runs again the one-shots that a service waits for, in backquotes.
+    fn prepare_again(self, service: &str) -> String {
+        match self {
+            Deployment::Here => format!("`cargo xtask restart {service}`"),
+            Deployment::Production => "`cargo xtask production deploy`".to_owned(),
+        }
+    }
 }
 
 impl Expected {
-    fn of(settings: &Settings) -> anyhow::Result<Expected> {
+    fn of(settings: &Settings, deployment: Deployment) -> anyhow::Result<Expected> {
         let (umami, glitchtip) = (&settings.umami, &settings.glitchtip);
         Ok(Expected {
             umami_password: umami.admin_password.get()?.expose().to_owned(),
@@ -253,6 +279,7 @@ impl Expected {
             glitchtip_project: glitchtip.project.clone(),
             token: glitchtip.api_token.get()?.expose().to_owned(),
             signup_is_wanted: glitchtip.registration == Registration::Open,
+            deployment,
         })
     }
 }

@@ -97,7 +97,7 @@ fn verify_public(chain: &mut Chain, public: &Umami, stores: &Stores, page_view: 
     });
 }
 
-fn check_shipped_login(umami: &Umami) -> anyhow::Result<()> {
+pub(super) fn check_shipped_login(umami: &Umami) -> anyhow::Result<()> {
     if umami
         .log_in(umami::ADMIN, umami::SHIPPED_PASSWORD)?
         .is_some()
@@ -110,19 +110,18 @@ fn check_shipped_login(umami: &Umami) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn log_in(umami: &Umami, expected: &Expected) -> anyhow::Result<Token> {
+pub(super) fn log_in(umami: &Umami, expected: &Expected) -> anyhow::Result<Token> {
     let token = umami.log_in(umami::ADMIN, &expected.umami_password)?;
     token.with_context(|| {
-        Problem::new(
-            "Umami refuses admin with UMAMI_ADMIN_PASSWORD, so nothing can be read back",
-        )
-        .hint(
-            "if you changed the password in Umami, set UMAMI_ADMIN_PASSWORD in deploy/analytics/.env to it",
-        )
+        Problem::new("Umami refuses admin with UMAMI_ADMIN_PASSWORD, so nothing can be read back")
+            .hint(format!(
+                "if you changed the password in Umami, set UMAMI_ADMIN_PASSWORD in {} to it",
+                expected.deployment.env_file()
+            ))
     })
 }
 
-fn check_shown((umami, token): (&Umami, &Token), event: &Event) -> anyhow::Result<()> {
+pub(super) fn check_shown((umami, token): (&Umami, &Token), event: &Event) -> anyhow::Result<()> {
     // An hour each way for clocks that differ, as those of virtual machines do.
     let now = clock::now() * 1000;
     let look = || {
@@ -132,12 +131,18 @@ fn check_shown((umami, token): (&Umami, &Token), event: &Event) -> anyhow::Resul
     wait_for(PATIENCE, look)?.context("lost in Umami: it answered 200 and stored nothing")
 }
 
-fn check_website((umami, token): (&Umami, &Token), expected: &Expected) -> anyhow::Result<()> {
+pub(super) fn check_website(
+    (umami, token): (&Umami, &Token),
+    expected: &Expected,
+) -> anyhow::Result<()> {
     let name = umami.website(token, &expected.website_id)?;
     name.map(drop).with_context(|| {
         Problem::new(
             "the website with UMAMI_WEBSITE_ID is gone, and with it every event that is sent to it",
         )
-        .hint("make it again with `cargo xtask restart umami`")
+        .hint(format!(
+            "make it again with {}",
+            expected.deployment.prepare_again("umami")
+        ))
     })
 }

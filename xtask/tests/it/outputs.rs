@@ -31,7 +31,9 @@ const VERBS: [&str; 17] = [
 ];
 
 /// Those of production.
-const PRODUCTION: [&str; 5] = ["setup", "deploy", "status", "logs", "remove"];
+const PRODUCTION: [&str; 8] = [
+    "setup", "doctor", "deploy", "status", "logs", "verify", "rollback", "remove",
+];
 
 #[test]
 fn help_of_everything() {

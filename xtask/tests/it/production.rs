@@ -51,7 +51,9 @@ fn setup_prints_the_records_to_make_and_changes_nothing_the_second_time() {
 #[test]
 fn a_verb_without_an_env_file_says_what_makes_one() {
     let checkout = with_production();
-    for verb in ["deploy", "status", "logs", "remove"] {
+    for verb in [
+        "doctor", "deploy", "status", "logs", "verify", "rollback", "remove",
+    ] {
         let run = production(&checkout, &[verb]).code(1);
         run.says("error: there is no deploy/production/.env yet")
             .says("`cargo xtask production setup`");
@@ -64,6 +66,21 @@ fn an_engine_that_is_not_there_is_named_with_who_named_it() {
     let run = production(&checkout, &["status"]).code(1);
     run.says("tcp://127.0.0.1:9")
         .says("TARGET in deploy/production/.env");
+}
+
+#[test]
+fn doctor_names_what_is_wrong_with_the_env_file_before_it_asks_an_engine() {
+    let checkout = complete("TARGET=tcp://127.0.0.1:9\nUMAMI_HOSTNAME=https://x.example.com\n");
+    let run = production(&checkout, &["doctor"]).code(1);
+    for what in [
+        "error    .env: UMAMI_HOSTNAME is not a host name",
+        "error    swarm: ",
+    ] {
+        assert!(run.stdout.contains(what), "{}", run.stdout);
+    }
+    let json = production(&checkout, &["doctor", "--json"]).code(1).stdout;
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["ok"], false);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::prove;
 use crate::problem::Problem;
 use crate::swarm::Swarm;
 use crate::swarm::jobs::Job;
+use crate::swarm::lock::SwarmLock;
 use crate::swarm::release::Release;
 use crate::swarm::stackfile::StackFile;
 use crate::swarm::watch::{Broken, Others, Patience};
@@ -17,8 +18,14 @@ use crate::terminal::say;
 /// What answers requests or takes tasks: it must not run before the databases are prepared for it.
 const APPLICATIONS: [&str; 3] = ["umami", "glitchtip-web", "glitchtip-worker"];
 
+/// The job that makes roles and their passwords what the secrets say.
+const ROLES: &str = "postgres-init";
+
 /// A migration of a large database takes its time.
 const JOB_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// The first deployment has nothing to go back to.
+const FIRST_SETTLE: Duration = Duration::from_secs(10);
 
 /// A crash within this time after the update belongs to it.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -93,7 +100,8 @@ impl Rollout<'_> {
 
     fn roll_out(&self) -> anyhow::Result<()> {
         say!("rolling out release {}", self.release.number);
-        let broken = match self.bring(&self.release.stack, Others::Go, SETTLE)? {
+        let settle = self.previous.map_or(FIRST_SETTLE, |_| SETTLE);
+        let broken = match self.bring(&self.release.stack, Others::Go, settle)? {
             Ok(()) => match prove::run(self.swarm, &self.release.stack, self.here) {
                 Ok(()) => return Ok(()),
                 Err(error) => Problem::of(&error),
@@ -103,6 +111,7 @@ impl Rollout<'_> {
         let Some(previous) = self.previous else {
             bail!(broken);
         };
+        say!("rolling back to release {}", previous.number);
         roll_back(self.swarm, previous, self.timeout).map_err(|error| {
             let what = format!("{}; rolling back failed as well: {error:#}", broken.what);
             Problem {
@@ -133,12 +142,44 @@ impl Rollout<'_> {
     }
 }
 
+/// Makes the content of an older release run again as `release`, and records it; if that does not work, what is
+/// `present` runs on. How long it may take, and the id of the node whose engine is asked, are `limits`.
+///
+/// # Errors
+/// When it does not work any more.
+pub fn go_back(
+    lock: &SwarmLock,
+    present: &Release,
+    release: &Release,
+    (timeout, here): (Duration, &str),
+) -> anyhow::Result<()> {
+    let swarm = lock.swarm();
+    // Passwords that have changed since are to be those that its secrets have.
+    swarm.run_job(&Job {
+        stack: &format!("{}-jobs", swarm.name),
+        file: &release.jobs,
+        name: ROLES,
+        timeout: JOB_TIMEOUT,
+    })?;
+    let went = roll_back(swarm, release, timeout).and_then(|()| {
+        // What it is made of was proven once; that it is served is to be seen again.
+        prove::run(swarm, &release.stack, here)
+    });
+    if let Err(error) = went {
+        say!("going forth to release {} again", present.number);
+        let forth = roll_back(swarm, present, timeout);
+        forth.context("going back failed, and so did making the present release run again")?;
+        let number = present.number;
+        return Err(error.context(format!("going back failed; release {number} runs again")));
+    }
+    swarm.record(release)
+}
+
 /// Makes a release that was seen to work run again.
 ///
 /// # Errors
 /// When it does not work any more.
 pub fn roll_back(swarm: &Swarm, release: &Release, timeout: Duration) -> anyhow::Result<()> {
-    say!("rolling back to release {}", release.number);
     let before = swarm.before()?;
     swarm.deploy(&swarm.name, &release.stack, Others::Go)?;
     let settle = Duration::ZERO;
