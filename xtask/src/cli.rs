@@ -105,6 +105,14 @@ pub enum Production {
     Verify(ProductionVerify),
     /// Run the release before again; the databases stay as they are
     Rollback(ProductionRollback),
+    /// Give the databases new passwords without a failed request, or replace the secrets named
+    Rotate(ProductionRotate),
+    /// Back up the databases to the bucket now
+    Backup(ProductionBackup),
+    /// Bring back the databases as they were at a time; the present ones are kept beside them
+    Restore(ProductionRestore),
+    /// Restore the newest backup into a scratch volume, count its rows, measure what a loss would cost
+    Drill,
     /// Remove the stack from the swarm after a last backup; keep the volumes and the bucket
     Remove(ProductionRemove),
 }
@@ -137,6 +145,34 @@ pub struct ProductionVerify {
 
 #[derive(Args)]
 pub struct ProductionRollback {
+    /// Do not ask; needed without a terminal
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+#[derive(Args)]
+pub struct ProductionRotate {
+    /// The keys in .env whose values to replace; the passwords of the databases if none is named
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+#[derive(Args)]
+pub struct ProductionBackup {
+    /// Back up everything, not only what has changed since the last backup
+    #[arg(long)]
+    pub full: bool,
+}
+
+#[derive(Args)]
+pub struct ProductionRestore {
+    /// The time to go back to, in UTC, such as '2026-11-25 13:55:47'; all that there is by default
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
     /// Do not ask; needed without a terminal
     #[arg(long)]
     pub yes: bool,

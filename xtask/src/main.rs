@@ -91,6 +91,10 @@ fn produce(verb: &Production, checkout: &Checkout) -> anyhow::Result<Outcome> {
         Production::Logs(options) => production::logs::run(checkout, options),
         Production::Verify(options) => production::verify::run(checkout, options),
         Production::Rollback(options) => production::rollback::run(checkout, options),
+        Production::Backup(options) => production::backup::run(checkout, options),
+        Production::Restore(options) => production::restore::run(checkout, options),
+        Production::Drill => production::drill::run(checkout),
+        Production::Rotate(options) => production::rotate::run(checkout, options),
         Production::Remove(options) => production::remove::run(checkout, options),
     }
 }

@@ -232,11 +232,11 @@ impl Template {
         })
     }
 
-    /// Sets `key` to `value` in `existing`; every other byte stays. The value is written so that a shell reads
+    /// Sets `key` to `value` in `existing`, or adds it at its end; every other byte stays. The value is written so that a shell reads
     /// it like Compose does.
     ///
     /// # Errors
-    /// When `existing` does not assign the key, or the value has a quote or a line end in it.
+    /// When the value has a quote or a line end in it.
     pub fn set(existing: &str, key: &str, value: &str) -> Result<String, Problem> {
         if value.contains(['\'', '\n', '\r']) {
             let problem = Problem::new(format!("the value for {key} has a single quote in it"));
@@ -244,9 +244,6 @@ impl Template {
         }
         let present = dialect::read(existing, &|_| Some("set".to_owned()))
             .map_err(|error| Problem::new(format!("the env file is refused: {error}")))?;
-        let Some(assignment) = present.assignment(key) else {
-            return Err(Problem::new(format!("the env file does not have {key}")));
-        };
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_./:@%+-".contains(&b);
         let written = if value.bytes().all(is_plain) {
             value.to_owned()
@@ -254,6 +251,9 @@ impl Template {
             format!("'{value}'")
         };
         let mut text = existing.to_owned();
+        let Some(assignment) = present.assignment(key) else {
+            return Ok(append_lines(text, &[format!("{key}={written}")]));
+        };
         text.replace_range(assignment.span.clone(), &written);
         Ok(text)
     }

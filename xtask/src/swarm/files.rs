@@ -82,7 +82,7 @@ impl Swarm {
         Ok(Plan {
             stack,
             jobs,
-            order: parse_order(&self.read(JOBS)?)?,
+            order: self.order_of(JOBS)?,
             secrets,
             configs,
         })
@@ -110,6 +110,14 @@ impl Swarm {
                 .hint("correct what it names in deploy/production/.env, then repeat the command")
         })?;
         StackFile::parse(&rendered)
+    }
+
+    /// The services of one of the artifacts, in the order in which they stand.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn order_of(&self, file: &str) -> anyhow::Result<Vec<String>> {
+        parse_order(&self.read(file)?)
     }
 
     /// Makes all secrets and configs that are not there yet; returns their names.

@@ -1,5 +1,6 @@
 //! Operations on backups: jobs of operation.yml, which print one line of JSON at their end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,6 +11,8 @@ use super::Swarm;
 use super::files::OPERATION;
 use super::jobs::Job;
 use super::release::Release;
+use crate::problem::Problem;
+use crate::terminal::text::{parse_timestamp, render_table, render_timestamp};
 
 /// A backup or a drill of a large database takes its time.
 const TIMEOUT: Duration = Duration::from_secs(6 * 3600);
@@ -19,7 +22,118 @@ const TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 pub struct Backup {
     /// As pgBackRest names it.
     pub label: String,
+    /// full, diff or incr.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub seconds: u64,
+    /// What it added to the bucket.
+    pub repository_bytes: u64,
 }
+
+/// A cluster that was restored beside the one in use.
+#[derive(Debug, Deserialize)]
+pub struct Restored {
+    pub cluster: String,
+    /// The last change that it has; none where nothing was changed after the backup.
+    recovered_to: Option<String>,
+    /// Rows of each database.
+    rows: BTreeMap<String, Option<u64>>,
+    /// The same of the databases in use, where they answer.
+    live_rows: Option<BTreeMap<String, Option<u64>>>,
+}
+
+impl Restored {
+    pub fn recovered_to(&self) -> &str {
+        self.recovered_to.as_deref().unwrap_or("the backup")
+    }
+
+    /// A row a database: what it would have, and what it has.
+    pub fn render(&self) -> String {
+        let count = |rows: &BTreeMap<String, Option<u64>>, name: &str| {
+            let rows = rows.get(name).copied().flatten();
+            rows.map_or_else(|| "-".to_owned(), |rows| rows.to_string())
+        };
+        let nothing = BTreeMap::new();
+        let live = self.live_rows.as_ref().unwrap_or(&nothing);
+        let mut table = vec![
+            ["DATABASE", "ROWS RESTORED", "ROWS IN USE"]
+                .map(str::to_owned)
+                .to_vec(),
+        ];
+        for name in self.rows.keys() {
+            table.push(vec![
+                name.clone(),
+                count(&self.rows, name),
+                count(live, name),
+            ]);
+        }
+        format!(
+            "{}recovered to {}\n",
+            render_table(&table),
+            self.recovered_to()
+        )
+    }
+}
+
+/// A cluster that PostgreSQL uses from its next start on.
+#[derive(Debug, Deserialize)]
+pub struct Switch {
+    pub cluster: String,
+    /// The one in use until then.
+    pub was: String,
+}
+
+/// A test restore.
+#[derive(Debug, Deserialize)]
+pub struct Drill {
+    pub passed: bool,
+    backup: String,
+    /// Seconds of changes that a loss at its beginning would have cost.
+    rpo_seconds: Option<f64>,
+    /// Seconds that it took.
+    rto_seconds: f64,
+    rows: BTreeMap<String, Option<u64>>,
+}
+
+impl Drill {
+    pub fn render(&self) -> String {
+        let result = if self.passed { "passed" } else { "failed" };
+        let lost = self
+            .rpo_seconds
+            .map_or_else(|| "-".to_owned(), |it| format!("{it:.0} s"));
+        let mut table = vec![
+            vec!["drill".to_owned(), result.to_owned()],
+            vec!["backup".to_owned(), self.backup.clone()],
+            vec!["would be lost (RPO)".to_owned(), lost],
+            vec![
+                "restored within (RTO)".to_owned(),
+                format!("{:.0} s", self.rto_seconds),
+            ],
+        ];
+        for (name, rows) in &self.rows {
+            let rows = rows.map_or_else(|| "-".to_owned(), |rows| rows.to_string());
+            table.push(vec![format!("rows of {name}"), rows]);
+        }
+        render_table(&table)
+    }
+}
+
+/// A time as the operation `restore` takes it, from RFC 3339 or `2026-11-25 13:55:47`, both in UTC.
+///
+/// # Errors
+/// When it is another form, with one that is right.
+pub fn parse_target(text: &str) -> Result<String, Problem> {
+    let plain = text.trim().trim_end_matches("+00").trim_end_matches('Z');
+    let seconds = parse_timestamp(plain).filter(|_| plain.len() == EXAMPLE.len());
+    let Some(seconds) = seconds else {
+        let problem = Problem::new(format!("\"{text}\" is no time in UTC"));
+        return Err(problem.hint(format!("write it as in `--at '{EXAMPLE}'`")));
+    };
+    let text = render_timestamp(seconds);
+    Ok(text.replace('T', " ").replace('Z', "+00"))
+}
+
+const EXAMPLE: &str = "2026-11-25 13:55:47";
 
 /// How backups, archive and drills stand.
 #[derive(Debug, Default, Deserialize)]
@@ -99,6 +213,47 @@ fn parse<T: DeserializeOwned>(printed: &str) -> anyhow::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_taken_in_utc_and_nothing_else() {
+        for text in [
+            "2026-11-25 13:55:47",
+            "2026-11-25T13:55:47Z",
+            "2026-11-25 13:55:47+00",
+        ] {
+            assert_eq!(parse_target(text).unwrap(), "2026-11-25 13:55:47+00");
+        }
+        for text in ["yesterday", "2026-11-25", "2026-11-25 13:55:47+02", "13:55"] {
+            let problem = parse_target(text).unwrap_err();
+            assert!(problem.what.contains(text));
+            assert!(problem.hint.unwrap().contains(EXAMPLE));
+        }
+    }
+
+    #[test]
+    fn results_are_tables() {
+        let restored: Restored = parse(
+            r#"{"operation":"restore","cluster":"c","recovered_to":"2026-11-25 13:55:45+00",
+                "rows":{"umami_db":9},"live_rows":{"umami_db":10},"seconds":15}"#
+                .replace('\n', "")
+                .as_str(),
+        )
+        .unwrap();
+        assert_eq!(
+            restored.render(),
+            "DATABASE  ROWS RESTORED  ROWS IN USE\numami_db  9              10\n\
+             recovered to 2026-11-25 13:55:45+00\n"
+        );
+        let drill: Drill = parse(
+            r#"{"passed":true,"backup":"F","rpo_seconds":40,"rto_seconds":9,"rows":{"umami_db":8}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            drill.render(),
+            "drill                  passed\nbackup                 F\nwould be lost (RPO)    40 s\n\
+             restored within (RTO)  9 s\nrows of umami_db       8\n"
+        );
+    }
 
     #[test]
     fn the_last_line_of_json_counts() {

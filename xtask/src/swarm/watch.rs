@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
+
 use super::Swarm;
 use super::inspect::{Service, Task};
 use super::rollout::{Before, Cause, Progress};
@@ -21,6 +23,9 @@ const BEGIN: Duration = Duration::from_secs(3);
 
 /// How long a task may be without a place: one that leaves may hold its port until it has ended.
 const STUCK: Duration = Duration::from_secs(45);
+
+/// PostgreSQL may take two minutes to stop.
+const STOP: Duration = Duration::from_secs(180);
 
 /// How long a swarm may not answer: another manager has to be elected meanwhile.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -75,6 +80,32 @@ impl Swarm {
         let text = file.render();
         pipe.write(|stdin| Ok(stdin.write_all(text.as_bytes())?))?;
         pipe.finish().map(drop)
+    }
+
+    /// Ends all tasks of some services, until the stack is deployed again.
+    ///
+    /// Not by `docker service update --force`: that writes mounts down in another order, so that the next
+    /// deployment would take the service for another one and restart it once more (docker 26.1, 2026-11-25).
+    ///
+    /// # Errors
+    /// When they have not ended after three minutes.
+    pub fn stop(&self, services: &[&str]) -> anyhow::Result<()> {
+        let names = services.iter().map(|name| format!("{}_{name}", self.name));
+        let names: Vec<String> = names.collect();
+        let none = names.iter().map(|name| format!("{name}=0"));
+        let scale = self.docker.docker().args(["service", "scale", "--detach"]);
+        scale.args(none).text()?;
+        let begin = Instant::now();
+        loop {
+            let tasks = self.tasks_of(&names)?;
+            let Some(task) = tasks.iter().find(|task| task.status.state == "running") else {
+                return Ok(());
+            };
+            if begin.elapsed() > STOP {
+                bail!("the task {} has not ended after three minutes", task.id);
+            }
+            thread::sleep(GLANCE);
+        }
     }
 
     /// Waits until every service of a stack file is well, and for what has changed until it has stayed so.

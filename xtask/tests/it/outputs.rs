@@ -31,8 +31,9 @@ const VERBS: [&str; 17] = [
 ];
 
 /// Those of production.
-const PRODUCTION: [&str; 8] = [
-    "setup", "doctor", "deploy", "status", "logs", "verify", "rollback", "remove",
+const PRODUCTION: [&str; 12] = [
+    "setup", "doctor", "deploy", "status", "logs", "verify", "rollback", "rotate", "backup",
+    "restore", "drill", "remove",
 ];
 
 #[test]

@@ -52,7 +52,8 @@ fn setup_prints_the_records_to_make_and_changes_nothing_the_second_time() {
 fn a_verb_without_an_env_file_says_what_makes_one() {
     let checkout = with_production();
     for verb in [
-        "doctor", "deploy", "status", "logs", "verify", "rollback", "remove",
+        "doctor", "deploy", "status", "logs", "verify", "rollback", "rotate", "backup", "restore",
+        "drill", "remove",
     ] {
         let run = production(&checkout, &[verb]).code(1);
         run.says("error: there is no deploy/production/.env yet")
@@ -81,6 +82,17 @@ fn doctor_names_what_is_wrong_with_the_env_file_before_it_asks_an_engine() {
     let json = production(&checkout, &["doctor", "--json"]).code(1).stdout;
     let report: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(report["ok"], false);
+}
+
+#[test]
+fn what_cannot_be_rotated_and_what_is_no_time_is_refused_before_an_engine_is_asked() {
+    let checkout = complete("TARGET=tcp://127.0.0.1:9\n");
+    let run = production(&checkout, &["rotate", "BACKUP_CIPHER_PASSWORD"]).code(1);
+    run.says("BACKUP_CIPHER_PASSWORD cannot be replaced")
+        .says("UMAMI_DATABASE_PASSWORD");
+    let run = production(&checkout, &["restore", "--at", "yesterday"]).code(1);
+    run.says("\"yesterday\" is no time in UTC")
+        .says("--at '2026-11-25 13:55:47'");
 }
 
 #[test]

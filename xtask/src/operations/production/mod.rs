@@ -1,4 +1,7 @@
 //! Changes of production that survive a kill: whatever a killed one leaves, the next deployment converges.
 
+pub mod deploy;
 pub mod prove;
 pub mod release;
+pub mod restore;
+pub mod rotate;
