@@ -1,6 +1,7 @@
 #!/bin/sh
 # Counts the rows of both applications' tables, in one transaction a database.
 #
+# Arguments:   what follows the names of the databases; nothing for those in use
 # Output:      one line of JSON: {"umami_db":n,"glitchtip_db":n}; null for a database that is not there
 # Environment: PGHOST and PGUSER: which server to ask
 # Volumes:     the socket of that server
@@ -18,6 +19,6 @@ count() {
     FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
 }
 
-umami=$(count umami_db)
-glitchtip=$(count glitchtip_db)
+umami=$(count "umami_db${1:-}")
+glitchtip=$(count "glitchtip_db${1:-}")
 echo "{\"umami_db\":$umami,\"glitchtip_db\":$glitchtip}"

@@ -139,6 +139,52 @@ fn a_password_changes_while_the_old_login_still_works_and_the_superuser_has_none
         .says("password authentication failed");
 }
 
+#[test]
+#[ignore = "starts containers"]
+fn an_import_replaces_both_databases_and_gives_them_to_their_owners() {
+    let lab = Lab::new();
+    lab.start_postgres("postgres");
+    lab.copy("../analytics/init-db.sql", "postgres");
+    prepare(&lab, "a", "0");
+    for owner in ["umami", "glitchtip"] {
+        let database = format!("{owner}_db");
+        lab.sql("postgres", &database, "CREATE TABLE laptop (name text)");
+        lab.sql("postgres", &database, "INSERT INTO laptop VALUES ('kept')");
+    }
+    // The parts of a backup that hold databases, as `cargo xtask backup` names them.
+    let save = "cd /tmp; for name in umami glitchtip; do pg_dump --format custom --file $name.dump ${name}_db; done
+        echo {} >manifest.json; tar --create --file backup.tar manifest.json umami.dump glitchtip.dump";
+    lab.run("postgres", &["sh", "-ec", save]).success();
+    lab.sql(
+        "postgres",
+        "umami_db",
+        "INSERT INTO laptop VALUES ('production')",
+    );
+
+    let import = "import.sh </tmp/backup.tar";
+    for _ in 0..2 {
+        let run = lab.run("postgres", &["sh", "-ec", import]).success();
+        assert_eq!(
+            run.stdout,
+            "{\"operation\":\"import\",\"rows\":{\"umami_db\":1,\"glitchtip_db\":1}}\n"
+        );
+    }
+    let kept = ask(
+        &lab,
+        "umami_a",
+        "INSERT INTO laptop VALUES ('new') RETURNING name",
+    );
+    assert_eq!(kept.success().stdout, "new\n");
+    ask(&lab, "glitchtip_a", "SELECT 1").code(2);
+
+    let broken = "head -c 2000 /tmp/backup.tar | import.sh";
+    assert_ne!(lab.run("postgres", &["sh", "-ec", broken]).code, Some(0));
+    assert_eq!(
+        lab.sql("postgres", "umami_db", "SELECT count(*) FROM laptop"),
+        "2"
+    );
+}
+
 /// What the job postgres-init does, with this pair of login roles.
 fn prepare(lab: &Lab, login: &str, close: &str) {
     let variables = [
@@ -160,7 +206,14 @@ fn prepare(lab: &Lab, login: &str, close: &str) {
 /// Over the network, as an application does.
 fn ask(lab: &Lab, login: &str, statement: &str) -> Run {
     let address = format!("postgresql://{login}:password-{login}@127.0.0.1/umami_db");
-    let words = ["psql", "--tuples-only", "--no-align", "--dbname", &address];
+    let words = [
+        "psql",
+        "--quiet",
+        "--tuples-only",
+        "--no-align",
+        "--dbname",
+        &address,
+    ];
     lab.run(
         "postgres",
         &[&words[..], &["--command", statement]].concat(),
