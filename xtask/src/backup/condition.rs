@@ -85,7 +85,8 @@ impl Stores<'_> {
         let is_wanted = |service: &&str| {
             *opened.condition(service) == Condition::Usable && !stack.are_ready(&[*service])
         };
-        let services: Vec<&str> = ["postgres", "redis"]
+        let services: Vec<&str> = self
+            .present(&["postgres", "redis"])
             .into_iter()
             .filter(is_wanted)
             .collect();
@@ -96,7 +97,10 @@ impl Stores<'_> {
         let looping = services.iter().filter(|it| is_looping(&stack, it));
         self.stop(&looping.copied().collect::<Vec<_>>())?;
         self.start_each(&mut opened, services)?;
-        if opened.postgres == Condition::Usable {
+        if self.server.is_some() {
+            self.ensure_postgres()?;
+            self.check_server()?;
+        } else if opened.postgres == Condition::Usable {
             self.ensure_roles()?;
         }
         Ok(opened)
@@ -151,12 +155,13 @@ impl Stores<'_> {
             ("redis_data", &mut opened.redis),
             ("glitchtip_uploads", &mut opened.uploads),
         ] {
-            if !self.has_volume(key)? {
+            if self.volumes().any(|it| it == key) && !self.has_volume(key)? {
                 let volume = self.volume(key)?;
                 *condition = Condition::Nothing(format!("there is no volume {volume}"));
             }
         }
-        if opened.postgres == Condition::Usable && !stack.are_ready(&["postgres"]) {
+        let is_own = self.server.is_none();
+        if is_own && opened.postgres == Condition::Usable && !stack.are_ready(&["postgres"]) {
             opened.postgres = self.probe()?;
         }
         if let Some(reason) = opened.postgres.reason() {
@@ -170,7 +175,7 @@ impl Stores<'_> {
     fn probe(&self) -> anyhow::Result<Condition> {
         let data = self.postgres_data(Access::Read)?;
         let options = [&["--user".to_owned(), "root".to_owned()], &data.options[..]].concat();
-        let image = self.image("postgres");
+        let image = self.postgres_image();
         let tool = self.tool(image, scripts::PROBE, &options).arg(&data.mount);
         let volume = self.volume("postgres_data")?;
         probe::parse(&tool.text()?).judge(volume, image, &data.mount)

@@ -138,11 +138,14 @@ impl Stores<'_> {
             Purpose::Verify => (&[UPLOADS][..], "verifying"),
             Purpose::Restore => (&[][..], "restoring"),
         };
+        // A server of somebody else's has our roles already, and may not get others.
+        let is_shared = self.server.is_some() && purpose == Purpose::Restore;
+        let roles = Some(ROLES).filter(|_| !is_shared);
         let dumps = SERVICES.map(dump_name);
         let names: Vec<&str> = dumps
             .iter()
             .map(String::as_str)
-            .chain([ROLES])
+            .chain(roles)
             .chain(more.iter().copied())
             .filter(|name| archive.parts.contains_key(*name))
             .collect();

@@ -2,6 +2,7 @@
 
 pub mod condition;
 pub mod create;
+pub mod elsewhere;
 pub mod file;
 pub mod list;
 pub mod load;

@@ -103,6 +103,7 @@ pub fn settle(stores: &Stores, way: Way) -> anyhow::Result<Settled> {
 pub fn check_versions(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()> {
     let versions = APPLICATIONS.map(|(service, owner)| (service, owner, stores.start_known(owner)));
     check_postgres(stores, manifest)?;
+    stores.check_for_server(manifest)?;
     for (service, owner, running) in versions {
         let known = parse_known(&scripts::read(running?)?);
         let image = stores
@@ -118,13 +119,7 @@ pub fn check_versions(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()
 }
 
 fn check_postgres(stores: &Stores, manifest: &Manifest) -> anyhow::Result<()> {
-    let said = stores.postgres_version()?;
-    let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
-    let here = said
-        .split_whitespace()
-        .find(is_number)
-        .and_then(Version::parse);
-    let here = here.context("reading the version of PostgreSQL")?;
+    let here = stores.image_version()?;
     if Version::parse(&manifest.postgres).is_some_and(|saved| saved.0 > here.0) {
         let (saved, here) = (&manifest.postgres, here.0);
         let what = format!(

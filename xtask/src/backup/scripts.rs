@@ -31,14 +31,14 @@ pub const PROBE: Script = script!("probe.sh");
 pub const SAVE_REDIS: Script = script!("save-redis.sh");
 pub const SAVE_VOLUME: Script = script!("save-volume.sh");
 pub const SCHEMA: Script = script!("schema.sh");
-pub const SETTLE: Script = script!("settle.sh", "follow.sh");
+pub const SETTLE: Script = script!("settle.sh", "follow.sh", "drop.sh");
 pub const SETTLE_FILES: Script = script!("settle-files.sh", "follow.sh");
-pub const STAGE: Script = script!("stage.sh", "restore.sh", "count.sql");
-pub const STAGE_CLUSTER: Script = script!("stage-cluster.sh", "restore.sh", "count.sql");
+pub const STAGE: Script = script!("stage.sh", "restore.sh", "drop.sh", "count.sql");
+pub const STAGE_CLUSTER: Script = script!("stage-cluster.sh", "restore.sh", "drop.sh", "count.sql");
 pub const STAGE_REDIS: Script = script!("stage-redis.sh");
 pub const STAGE_UPLOADS: Script = script!("stage-uploads.sh");
 pub const SWAP: Script = script!("swap.sh");
-pub const VERIFY: Script = script!("verify.sh", "restore.sh", "count.sql");
+pub const VERIFY: Script = script!("verify.sh", "restore.sh", "drop.sh", "count.sql");
 pub const VERSION: Script = script!("version.sh");
 
 /// Runs in the container first, and becomes the script.
@@ -90,6 +90,12 @@ impl<'a> Tool<'a> {
     /// With an argument for the script.
     pub fn arg(mut self, argument: &str) -> Tool<'a> {
         self.invocation = self.invocation.arg(argument);
+        self
+    }
+
+    /// With a variable of docker's own environment, which a container gets by `--env NAME`.
+    pub fn env(mut self, name: &str, value: &str) -> Tool<'a> {
+        self.invocation = self.invocation.env(name, value);
         self
     }
 

@@ -9,7 +9,9 @@ use super::manifest as backup;
 use super::scripts::{self, Script, Tool};
 use crate::diagnosis;
 use crate::docker::invocation::Pipe;
+use crate::docker::versions::Version;
 use crate::session::Session;
+use crate::stack::database::{CLIENT, Server};
 use crate::stack::desired::{Access, Config, PostgresData};
 use crate::stack::{Stack, images};
 use crate::system::interrupt::Interrupt;
@@ -33,6 +35,8 @@ pub struct Stores<'a> {
     pub superuser: &'a str,
     umami: &'a str,
     glitchtip: &'a str,
+    /// Where PostgreSQL is no service of the stack.
+    pub server: Option<Server>,
     /// Ctrl-C ends the helper containers; what we are about to do then is up to us.
     interrupt: Interrupt,
 }
@@ -50,14 +54,14 @@ impl<'a> Stores<'a> {
             service.with_context(|| format!("docker-compose.yml has no service {name}"))
         };
         let lacks = |name: &'static str| move || format!("docker-compose.yml does not set {name}");
-        let postgres = &service("postgres")?.environment;
-        let init = &service("postgres-init")?.environment;
+        let init = &service(CLIENT)?.environment;
+        let postgres = config.services.get("postgres").map(|it| &it.environment);
+        let superuser = postgres.and_then(|it| it.postgres_user.as_deref());
         Ok(Stores {
             session,
             config,
-            superuser: postgres
-                .postgres_user
-                .as_deref()
+            superuser: superuser
+                .or(init.pguser.as_deref())
                 .with_context(lacks("POSTGRES_USER"))?,
             umami: init
                 .umami_database
@@ -67,6 +71,7 @@ impl<'a> Stores<'a> {
                 .glitchtip_database
                 .as_deref()
                 .with_context(lacks("GLITCHTIP_DATABASE"))?,
+            server: config.shared_server(),
             interrupt: Interrupt::catch()?,
         })
     }
@@ -80,17 +85,27 @@ impl<'a> Stores<'a> {
         Ok(())
     }
 
-    /// Whether there is any data: a volume of any store.
+    /// Whether there is any data: a volume of any store, or a database on a server of somebody else's.
     ///
     /// # Errors
-    /// When there is no docker.
+    /// When there is no docker, or that server does not answer.
     pub fn exist(&self) -> anyhow::Result<bool> {
-        for volume in VOLUMES {
+        for volume in self.volumes() {
             if self.has_volume(volume)? {
                 return Ok(true);
             }
         }
-        Ok(false)
+        match &self.server {
+            None => Ok(false),
+            Some(server) => Ok(!server.ours(&self.session.docker)?.databases.is_empty()),
+        }
+    }
+
+    /// The volumes that hold data of this stack, by their keys in the compose file.
+    pub fn volumes(&self) -> impl Iterator<Item = &'static str> {
+        let is_shared = self.server.is_some();
+        let volumes = VOLUMES.into_iter();
+        volumes.filter(move |key| !is_shared || *key != "postgres_data")
     }
 
     /// Whether a volume exists, by its key in the compose file.
@@ -111,6 +126,14 @@ impl<'a> Stores<'a> {
         Ok(&volume
             .with_context(|| format!("docker-compose.yml has no volume {key}"))?
             .name)
+    }
+
+    /// PostgreSQL's, wherever the server is.
+    pub fn postgres_image(&self) -> &str {
+        match self.server {
+            None => self.image("postgres"),
+            Some(_) => self.image(CLIENT),
+        }
     }
 
     pub fn image(&self, service: &str) -> &str {
@@ -142,12 +165,23 @@ impl<'a> Stores<'a> {
     /// What does not start; why was said.
     pub fn ensure_services(&self, services: &[&str]) -> anyhow::Result<bool> {
         let stack = Stack::read(&self.session.docker)?;
-        if stack.are_ready(services) {
+        let services = self.present(services);
+        // What prepared another server has not prepared this one.
+        let is_prepared = self.server.is_none() || stack.is_as_desired(CLIENT);
+        if stack.are_ready(&services) && is_prepared {
             return Ok(false);
         }
-        let started = self.start(&stack, services);
+        let started = self.start(&stack, &services);
         started.map_err(|error| self.explain(error))?;
         Ok(true)
+    }
+
+    /// Those of `services` that the stack has.
+    pub fn present<'b>(&self, services: &[&'b str]) -> Vec<&'b str> {
+        let services = services.iter().copied();
+        services
+            .filter(|it| self.config.services.contains_key(*it))
+            .collect()
     }
 
     /// Starts services and waits for them.
@@ -170,7 +204,7 @@ impl<'a> Stores<'a> {
     /// # Errors
     /// What Compose says when it cannot.
     pub fn ensure_volumes(&self) -> anyhow::Result<()> {
-        for volume in VOLUMES {
+        for volume in self.volumes() {
             if !self.has_volume(volume)? {
                 let create = self.session.docker.compose().arg("create");
                 return create.holding(&self.session.lock).text().map(drop);
@@ -209,7 +243,8 @@ impl<'a> Stores<'a> {
         self.stop(&names.collect::<Vec<_>>())
     }
 
-    /// A script in PostgreSQL's image, with its socket, where no password is asked for.
+    /// A script in PostgreSQL's image. With [`SOCKET`] among its volumes it reaches the server: by its socket,
+    /// where no password is asked for, or where it is somebody else's, over the network.
     pub fn postgres_tool(
         &self,
         script: Script,
@@ -243,22 +278,38 @@ impl<'a> Stores<'a> {
         more: &[String],
     ) -> anyhow::Result<Tool<'a>> {
         let mut options = vec!["--user".to_owned(), user.to_owned()];
+        let server = self.server.as_ref().filter(|_| volumes.contains(&SOCKET));
+        let (database, privileges) = match server {
+            None => ("postgres", "all"),
+            Some(server) => (server.database.as_str(), "own"),
+        };
         for variable in [
-            "PGHOST=/var/run/postgresql".to_owned(),
             format!("PGUSER={}", self.superuser),
             format!("UMAMI_DATABASE={}", self.umami),
             format!("GLITCHTIP_DATABASE={}", self.glitchtip),
+            format!("POSTGRES_DB={database}"),
+            format!("PRIVILEGES={privileges}"),
         ] {
             options.extend(["--env".to_owned(), variable]);
         }
-        for (key, path) in volumes {
+        match server {
+            None => options.extend(["--env", "PGHOST=/var/run/postgresql"].map(str::to_owned)),
+            Some(server) => options.extend(server.options(&self.session.docker)?),
+        }
+        let is_needed = |volume: &&(&str, &str)| server.is_none() || **volume != SOCKET;
+        for (key, path) in volumes.iter().filter(is_needed) {
             options.extend([
                 "--volume".to_owned(),
                 format!("{}:{path}", self.volume(key)?),
             ]);
         }
         options.extend_from_slice(more);
-        Ok(self.tool(self.image("postgres"), script, &options))
+        let tool = self.tool(self.postgres_image(), script, &options);
+        if server.is_none() {
+            return Ok(tool);
+        }
+        let settings = self.session.docker.settings();
+        Ok(tool.env("PGPASSWORD", settings.postgres.password.get()?.expose()))
     }
 
     /// A script in Redis' image, with its data.
@@ -292,13 +343,16 @@ impl<'a> Stores<'a> {
         backup::parse_known(&said).version
     }
 
-    /// What the PostgreSQL of the image calls itself: `postgres (PostgreSQL) 15.18`.
-    pub fn postgres_version(&self) -> anyhow::Result<String> {
+    /// The version of the PostgreSQL in the image, which calls itself `postgres (PostgreSQL) 15.18`.
+    pub fn image_version(&self) -> anyhow::Result<Version> {
         let docker = &self.session.docker;
-        let (project, image) = (&self.config.name, self.image("postgres"));
-        docker
-            .tool((project, image), "exec postgres --version", &[])
-            .text()
+        let (project, image) = (&self.config.name, self.postgres_image());
+        let said = docker.tool((project, image), "exec postgres --version", &[]);
+        let said = said.text()?;
+        let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+        let mut numbers = said.split_whitespace().filter(is_number);
+        let version = numbers.next().and_then(Version::parse);
+        version.context("reading the version of PostgreSQL")
     }
 
     /// A checksum of the databases' schemas and of the migrations that they have seen.

@@ -15,7 +15,6 @@ use crate::docker::Docker;
 use crate::operations::open::{Resume, open};
 use crate::problem::Problem;
 use crate::stack;
-use crate::stack::database::ensure_dedicated;
 use crate::terminal;
 
 pub fn run(checkout: &Checkout, options: &cli::Backup) -> anyhow::Result<Outcome> {
@@ -29,7 +28,6 @@ pub fn run(checkout: &Checkout, options: &cli::Backup) -> anyhow::Result<Outcome
         return Ok(Outcome::Done);
     }
 
-    ensure_dedicated(checkout, "backup")?;
     let timeout = Duration::from_secs(cli::Wait::DEFAULT);
     let (session, stack) = open(checkout, Resume::Data, timeout)?;
     let config = &stack.desired;

@@ -18,25 +18,25 @@ use crate::operations::journal;
 use crate::operations::open::{Resume, open};
 use crate::problem::Problem;
 use crate::session::Session;
-use crate::stack::database::ensure_dedicated;
+use crate::stack::database::{Ours, Server};
 use crate::stack::desired::Config;
 use crate::stack::{self, Stack};
 use crate::terminal::{self, say};
 
 pub fn run(checkout: &Checkout, options: &cli::Clean) -> anyhow::Result<Outcome> {
-    ensure_dedicated(checkout, "clean")?;
     let docker = Docker::new(checkout)?;
     docker.check_engine()?;
     let config = stack::read_config(&docker)?;
     names::ensure_ours(checkout, &docker, &config)?;
     let found = Found::look(&docker, &config)?;
-    if found.is_empty() {
+    let elsewhere = Elsewhere::look(&docker, &config)?;
+    if found.is_empty() && elsewhere.is_none() {
         say!("nothing to delete in the project {}", config.name);
         journal::end(checkout)?;
         return Ok(Outcome::Done);
     }
 
-    found.say(checkout, &config.name);
+    found.say(checkout, &config.name, elsewhere.as_ref());
     if !options.yes && !terminal::ask("Delete all of this?")? {
         say!("nothing was deleted");
         return Ok(Outcome::NotDone);
@@ -50,6 +50,9 @@ pub fn run(checkout: &Checkout, options: &cli::Clean) -> anyhow::Result<Outcome>
     let (session, stack) = open(checkout, resume, Duration::from_secs(cli::Wait::DEFAULT))?;
     if !options.no_backup {
         save(&session, &stack)?;
+    }
+    if let Some(elsewhere) = &elsewhere {
+        elsewhere.delete(&session, &config)?;
     }
     delete(&session, &config)?;
 
@@ -99,6 +102,37 @@ fn delete(session: &Session, config: &Config) -> anyhow::Result<()> {
     match failure {
         Some(failure) => bail!(problem.evidence(stderr_of(&failure))),
         None => bail!(problem),
+    }
+}
+
+/// What the stack has on a PostgreSQL of somebody else's.
+struct Elsewhere {
+    server: Server,
+    ours: Ours,
+}
+
+impl Elsewhere {
+    /// What is there; none where PostgreSQL is the stack's own, or nothing of the stack's is there.
+    fn look(docker: &Docker, config: &Config) -> anyhow::Result<Option<Elsewhere>> {
+        let Some(server) = config.shared_server() else {
+            return Ok(None);
+        };
+        let ours = server
+            .ours(docker)
+            .context(Problem::new("nothing was deleted"))?;
+        Ok((!ours.is_empty()).then_some(Elsewhere { server, ours }))
+    }
+
+    /// Deletes it, and nothing else there.
+    fn delete(&self, session: &Session, config: &Config) -> anyhow::Result<()> {
+        Stores::find(session, config)?.stop_applications()?;
+        let left = self.server.leave(&session.docker, &self.ours);
+        left.context(Problem::new("not all of it was deleted").hint(
+            "the containers and volumes are still there; repeat `cargo xtask clean` when the server answers",
+        ))?;
+        let (databases, host) = (self.ours.databases.len(), &self.server.host);
+        say!("deleted {databases} databases and their roles at {host}");
+        Ok(())
     }
 }
 
@@ -174,7 +208,7 @@ impl Found {
             .collect()
     }
 
-    fn say(&self, checkout: &Checkout, project: &str) {
+    fn say(&self, checkout: &Checkout, project: &str, elsewhere: Option<&Elsewhere>) {
         say!("this deletes, in the project {project}:");
         for container in &self.containers {
             say!("  container  {container}");
@@ -184,6 +218,14 @@ impl Found {
         }
         for (volume, size) in &self.volumes {
             say!("  volume     {volume}  {size}");
+        }
+        if let Some(Elsewhere { server, ours }) = elsewhere {
+            for database in &ours.databases {
+                say!("  database   {database}  at {}", server.host);
+            }
+            for role in &ours.roles {
+                say!("  role       {role}  at {}", server.host);
+            }
         }
         if self.unnamed > 0 {
             say!("  and {} unnamed volumes of these containers", self.unnamed);

@@ -16,14 +16,12 @@ use crate::operations::open::{Resume, open_locked};
 use crate::operations::restore::{self, Proof, Safety};
 use crate::problem::Problem;
 use crate::session::Session;
-use crate::stack::database::ensure_dedicated;
 use crate::stack::images;
 use crate::system::lock::Lock;
 use crate::terminal::{self, say};
 use crate::{cli, diagnosis};
 
 pub fn run(checkout: &Checkout, options: &cli::Restore) -> anyhow::Result<Outcome> {
-    ensure_dedicated(checkout, "restore")?;
     let lock = Lock::acquire(&checkout.lock_file())?;
     let path = std::path::absolute(&options.file).context("finding the backup")?;
     let opened = file::open_checked(&path);

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
+
 use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::env::file;
+use crate::env::template::Template;
 use crate::operations::open::{Resume, open};
 use crate::operations::{env_file, rotate};
-use crate::stack::database::ensure_dedicated;
+use crate::problem::Problem;
+use crate::stack::database::Server;
 use crate::terminal::say;
 
 /// What a new value ends, beside the old value.
@@ -25,13 +29,19 @@ const ENDS: [(&str, &str); 4] = [
     ("GLITCHTIP_API_TOKEN", "stops whatever else uses that token"),
 ];
 
+/// The secret that is the server's, where PostgreSQL is somebody else's.
+const SERVERS: &str = "POSTGRES_PASSWORD";
+
 pub fn run(checkout: &Checkout, options: &cli::Rotate) -> anyhow::Result<Outcome> {
-    ensure_dedicated(checkout, "rotate")?;
     let timeout = Duration::from_secs(options.wait.timeout);
-    let (mut session, _) = open(checkout, Resume::Everything, timeout)?;
+    let (mut session, stack) = open(checkout, Resume::Everything, timeout)?;
     let template = file::read_template(checkout)?;
     let before = file::read(checkout)?.unwrap_or_default();
-    let rotated = template.rotate(&before, &options.keys, env_file::generate)?;
+    let keys = match stack.desired.shared_server() {
+        None => options.keys.clone(),
+        Some(server) => keys_beside(&server, &template, &options.keys)?,
+    };
+    let rotated = template.rotate(&before, &keys, env_file::generate)?;
 
     for key in &rotated.keys {
         match ENDS.iter().find(|(name, _)| name == key) {
@@ -46,4 +56,30 @@ pub fn run(checkout: &Checkout, options: &cli::Rotate) -> anyhow::Result<Outcome
         rotated.keys.len()
     );
     Ok(Outcome::Done)
+}
+
+/// Those of `keys`, or of all, that the stack may change where PostgreSQL is somebody else's: the password of
+/// the role for the stack is not its own to change.
+fn keys_beside(
+    server: &Server,
+    template: &Template,
+    keys: &[String],
+) -> anyhow::Result<Vec<String>> {
+    let host = &server.host;
+    if keys.iter().any(|key| key == SERVERS) {
+        let what = format!(
+            "{SERVERS} is the password of the role {} at {host}",
+            server.user
+        );
+        bail!(Problem::new(what).hint(
+            "change it on that server, then in deploy/analytics/.env, then `cargo xtask up`"
+        ));
+    }
+    if !keys.is_empty() {
+        return Ok(keys.to_vec());
+    }
+    say!("{SERVERS} stays: it is for the administrators of {host} to change");
+    let variables = template.variables().iter();
+    let secrets = variables.filter(|it| it.is_secret() && it.key != SERVERS);
+    Ok(secrets.map(|it| it.key.clone()).collect())
 }

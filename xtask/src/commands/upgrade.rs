@@ -9,14 +9,12 @@ use crate::docker::inspect::short_id;
 use crate::operations::open::{Resume, open};
 use crate::operations::upgrade::{self, Images};
 use crate::session::Session;
-use crate::stack::database::ensure_dedicated;
 use crate::stack::{Stack, images};
 use crate::terminal::say;
 use crate::terminal::text::render_table;
 use crate::{cli, diagnosis};
 
 pub fn run(checkout: &Checkout, options: &cli::Upgrade) -> anyhow::Result<Outcome> {
-    ensure_dedicated(checkout, "upgrade")?;
     let timeout = Duration::from_secs(options.wait.timeout);
     let (session, stack) = open(checkout, Resume::Everything, timeout)?;
     let (old, new) = look_for_newer(&session, &stack, options)?;

@@ -290,6 +290,14 @@ impl Docker {
         self.docker().args(["volume", "inspect", name]).succeeds()
     }
 
+    /// Whether the engine has a network of this name.
+    ///
+    /// # Errors
+    /// When there is no docker.
+    pub fn has_network(&self, name: &str) -> anyhow::Result<bool> {
+        self.docker().args(["network", "inspect", name]).succeeds()
+    }
+
     /// Every container, network and volume of the engine, with what their labels say of their owner.
     ///
     /// # Errors

@@ -57,8 +57,8 @@ impl Docker {
         }
     }
 
-    /// A helper container for one script of `sh`. Its output is no log on the disk: it may be a whole
-    /// database. `options` are those of `docker run`.
+    /// A helper container for one script of `sh`, without network unless `options`, those of `docker run`,
+    /// name one. Its output is no log on the disk: it may be a whole database.
     pub fn tool(
         &self,
         (project, image): (&str, &str),
@@ -66,6 +66,12 @@ impl Docker {
         options: &[String],
     ) -> Invocation<'_> {
         let label = format!("{TOOL_LABEL}={project}");
+        let has_network = options.iter().any(|option| option == "--network");
+        let network: &[&str] = if has_network {
+            &[]
+        } else {
+            &["--network", "none"]
+        };
         self.docker()
             .args([
                 "run",
@@ -75,9 +81,8 @@ impl Docker {
                 "--interactive",
                 "--pull",
                 "never",
-                "--network",
-                "none",
             ])
+            .args(network)
             .args([
                 "--log-driver",
                 "none",

@@ -69,6 +69,9 @@ struct Deploy {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub struct Names {
     pub postgres_user: Option<String>,
+    /// As whom and by which database to come in.
+    pub pguser: Option<String>,
+    pub postgres_db: Option<String>,
     /// Of a PostgreSQL that is not a service of the stack.
     #[serde(default)]
     pub pghost: String,

@@ -84,7 +84,8 @@ impl Stack {
         Ok(self.observed.iter().all(is_current))
     }
 
-    fn is_as_desired(&self, service: &str) -> bool {
+    /// Whether a service is ready, and as the configuration wants it.
+    pub fn is_as_desired(&self, service: &str) -> bool {
         let hash = self.hashes.get(service).map(String::as_str);
         let container = self.observed.get(service);
         container.is_some_and(|it| Some(it.config_hash()) == hash) && self.are_ready(&[service])

@@ -177,7 +177,7 @@ impl<'a> Stores<'a> {
             None => self.exec("postgres", &command),
             Some(server) => {
                 let password = login.password.get()?.expose();
-                server.client(self.docker, password, &command).start()
+                server.client(self.docker, password, &command)?.start()
             }
         }
     }

@@ -4,7 +4,7 @@
 # Arguments:   umami or glitchtip
 # Output:      that of dump.sql
 # Environment: PGHOST, PGUSER, UMAMI_DATABASE, GLITCHTIP_DATABASE
-# Volumes:     the server's socket at PGHOST
+# Volumes:     the server's socket at PGHOST, if it is a folder
 # Repeatable:  yes; nothing is changed
 set -eu
 case $1 in

@@ -4,7 +4,7 @@
 #
 # Output:      a line of md5sum for each database
 # Environment: PGHOST, PGUSER, UMAMI_DATABASE, GLITCHTIP_DATABASE
-# Volumes:     the server's socket at PGHOST
+# Volumes:     the server's socket at PGHOST, if it is a folder
 # Repeatable:  yes; nothing is changed
 set -eu
 for database in "$UMAMI_DATABASE" "$GLITCHTIP_DATABASE"; do

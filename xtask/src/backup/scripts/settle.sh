@@ -3,16 +3,16 @@
 # and Redis follow and the old databases go; before that, what was prepared goes.
 #
 # Output:      `replaced` or `nothing was replaced`
-# Environment: PGHOST, PGUSER, UMAMI_DATABASE, GLITCHTIP_DATABASE
-# Volumes:     the server's socket at PGHOST, GlitchTip's uploads at /uploads, Redis' data at /redis; no
+# Environment: UMAMI_DATABASE, GLITCHTIP_DATABASE, and that of drop.sh
+# Volumes:     the server's socket at PGHOST, if it is a folder; GlitchTip's uploads at /uploads, Redis' data at /redis; no
 #              other service may use them
 # Repeatable:  yes, also when it was killed
 set -eu
 scripts=${0%/*}
-query() { psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --dbname postgres --file -; }
+query() { psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --dbname "$POSTGRES_DB" --file -; }
 drop() {
-  dropdb --maintenance-db postgres --if-exists --force "$UMAMI_DATABASE$1"
-  dropdb --maintenance-db postgres --if-exists --force "$GLITCHTIP_DATABASE$1"
+  sh "$scripts/drop.sh" "$UMAMI_DATABASE$1"
+  sh "$scripts/drop.sh" "$GLITCHTIP_DATABASE$1"
 }
 
 swapped=$(query <<'SQL'

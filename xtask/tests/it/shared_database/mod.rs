@@ -28,47 +28,75 @@ fn story(major: &str) {
 
     checkout.xtask(&["up"]).success();
     unchanged("up");
-    let running = checkout
-        .compose(&["ps", "--all", "--services"])
-        .success()
-        .stdout;
-    assert!(
-        !running.lines().any(|service| service == "postgres"),
-        "{running}"
-    );
-    checkout
-        .xtask(&["up"])
-        .success()
-        .says("already up to date: 8 services are healthy");
+    has_no_postgres(&checkout);
+    let again = checkout.xtask(&["up"]).success();
+    again.says("already up to date: 8 services are healthy");
     checkout.xtask(&["verify"]).success();
-    unchanged("verify");
-    checkout.xtask(&["status"]).success();
-    checkout.xtask(&["connect"]).success();
-    for verb in [
-        &["backup"][..],
-        &["clean", "--yes"],
-        &["rotate"],
-        &["upgrade", "--no-pull"],
-    ] {
-        checkout
-            .xtask(verb)
-            .code(1)
-            .says("cannot work on the PostgreSQL at directus-db yet");
-    }
     is_encrypted(&neighbour);
+    for looks in ["status", "connect"] {
+        checkout.xtask(&[looks]).success();
+    }
+    unchanged("verify, status and connect");
+
+    neighbour.sql("umami_db", KEPT);
+    let file = checkout.xtask(&["backup"]).success().stdout;
+    unchanged("backup");
+    neighbour.sql("umami_db", "drop table kept");
+    checkout.xtask(&["restore", file.trim(), "--yes"]).success();
+    assert_eq!(kept(&neighbour), "5050");
+    unchanged("restore");
+
+    checkout
+        .xtask(&["rotate"])
+        .success()
+        .says("POSTGRES_PASSWORD stays");
+    let own = checkout.xtask(&["rotate", "POSTGRES_PASSWORD"]).code(1);
+    own.says("is the password of the role provider at directus-db");
+    unchanged("rotate");
     no_secret_is_in_the_log(&neighbour, &checkout);
 
     checkout.xtask(&["down"]).success();
     checkout.compose(&["up", "--detach"]).success();
-    let running = checkout
-        .compose(&["ps", "--all", "--services"])
-        .success()
-        .stdout;
-    assert!(
-        !running.lines().any(|service| service == "postgres"),
-        "{running}"
-    );
+    has_no_postgres(&checkout);
     unchanged("down and plain Compose");
+
+    let clean = checkout.xtask(&["clean", "--yes"]).success();
+    let clean = clean.says("database   umami_db  at directus-db");
+    clean.says("deleted 2 databases and their roles at directus-db");
+    assert!(
+        !neighbour.everything().contains("glitchtip"),
+        "{}",
+        neighbour.everything()
+    );
+    unchanged("clean");
+
+    let file = newest(&checkout);
+    checkout.xtask(&["restore", &file, "--yes"]).success();
+    assert_eq!(kept(&neighbour), "5050");
+    unchanged("restore of what clean had saved");
+}
+
+/// Rows that only a restore can bring back.
+const KEPT: &str =
+    "create table kept as select n from generate_series(1, 100) n; alter table kept owner to umami";
+
+#[track_caller]
+fn kept(neighbour: &Neighbour) -> String {
+    neighbour.sql("umami_db", "set role umami; select sum(n) from kept")
+}
+
+#[track_caller]
+fn has_no_postgres(checkout: &Checkout) {
+    let services = checkout.compose(&["ps", "--all", "--services"]).success();
+    let mut services = services.stdout.lines().map(str::to_owned);
+    assert!(!services.any(|service| service == "postgres"));
+}
+
+/// The backup that was made last.
+fn newest(checkout: &Checkout) -> String {
+    let files = std::fs::read_dir(checkout.path("backups")).unwrap();
+    let names = files.map(|file| file.unwrap().path().display().to_string());
+    names.filter(|name| name.ends_with(".tar")).max().unwrap()
 }
 
 /// What is done on the server, how it is undone, and what is said of it.
