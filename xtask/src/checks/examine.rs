@@ -2,7 +2,7 @@
 
 use super::finding::{self, Finding};
 use super::{
-    Scene, check_before_start, compose, data, engine, env_file, hosts, images, passwords,
+    Scene, check_before_start, compose, data, database, engine, env_file, hosts, images, passwords,
     resources, services, values,
 };
 use crate::checkout::Checkout;
@@ -75,7 +75,9 @@ fn check_stack(checkout: &Checkout, docker: &Docker, info: &Info) -> anyhow::Res
 
     let probe = data::probe(&scene);
     findings.extend(resources::check(info, &config, probe.as_ref()));
+    let image_major = probe.as_ref().and_then(|probe| probe.image_major);
     findings.extend(probe.and_then(|probe| data::check(&scene, &probe)));
+    findings.extend(database::check(&scene, image_major));
     findings.extend(services::check(&scene)?);
     findings.extend(passwords::check(&scene)?);
     Ok(findings)

@@ -3,6 +3,7 @@
 
 pub mod compose;
 pub mod data;
+pub mod database;
 pub mod engine;
 pub mod env_file;
 pub mod examine;

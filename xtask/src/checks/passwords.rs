@@ -7,6 +7,7 @@ use crate::docker::invocation::{Running, stderr_of};
 use crate::env::settings::Settings;
 use crate::env::values::{Secret, Setting};
 use crate::problem::Problem;
+use crate::stack::database::Server;
 
 /// A role's way into a database.
 struct Login {
@@ -22,16 +23,19 @@ struct Login {
 pub fn check(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
     let containers = scene.docker.containers(&scene.config.name)?;
     let postgres = containers.get("postgres");
-    let Some(postgres) = postgres.filter(|it| it.state.status == "running") else {
-        return Ok(Vec::new());
+    let postgres = postgres.filter(|it| it.state.status == "running");
+    let server = scene.config.shared_server();
+    let way = match (&server, postgres) {
+        (Some(server), _) if is_prepared(scene, server) => Way::Elsewhere(server),
+        (None, Some(postgres)) => Way::Inside(&postgres.id),
+        _ => return Ok(Vec::new()),
     };
     let logins = match logins(&scene.docker.settings()) {
-        Ok(logins) => logins,
+        Ok([_, umami, glitchtip]) if server.is_some() => vec![umami, glitchtip],
+        Ok(logins) => logins.into(),
         Err(error) => return Ok(vec![Finding::warning(CHECK, Problem::of(&error))]),
     };
-    let running = logins
-        .iter()
-        .map(|login| login.start(scene.docker, &postgres.id));
+    let running = logins.iter().map(|login| login.start(scene.docker, &way));
     let running: Vec<Running> = running.collect::<anyhow::Result<_>>()?;
     let refusal = |running: Running| {
         running
@@ -44,6 +48,20 @@ pub fn check(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
 }
 
 const CHECK: &str = "passwords";
+
+/// Where a login is tried.
+enum Way<'a> {
+    /// In the container with this id.
+    Inside(&'a str),
+    /// On a server of somebody else's, whose own role for the stack has come in by then.
+    Elsewhere(&'a Server),
+}
+
+/// Whether the applications have their roles and databases there.
+fn is_prepared(scene: &Scene, server: &Server) -> bool {
+    let ours = server.ours(scene.docker);
+    ours.is_ok_and(|ours| ours.databases.len() == 2 && ours.roles.len() == 2)
+}
 
 /// Why a login failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +140,12 @@ fn judge(logins: &[Login], refusals: &[Option<Refusal>]) -> Vec<Finding> {
         findings.push(Finding::warning(CHECK, problem));
     }
     if findings.is_empty() {
-        let what = "PostgreSQL accepts all three passwords in .env";
+        let count = if logins.len() == 3 {
+            "three"
+        } else {
+            "applications'"
+        };
+        let what = format!("PostgreSQL accepts all {count} passwords in .env");
         findings.push(Finding::good(CHECK, what));
     }
     findings
@@ -156,12 +179,19 @@ fn logins(settings: &Settings) -> anyhow::Result<[Login; 3]> {
 impl Login {
     /// Logs in over TCP and the stack's network, as the applications do: from 127.0.0.1 the image trusts
     /// everybody.
-    fn start<'a>(&self, docker: &'a Docker, container: &str) -> anyhow::Result<Running<'a>> {
-        let exec = ["exec", "--env", "PGPASSWORD", container, "psql"];
-        let options = ["--no-psqlrc", "--host", "postgres", "--command", "SELECT"];
+    fn start<'a>(&self, docker: &'a Docker, way: &Way) -> anyhow::Result<Running<'a>> {
+        let options = ["--no-psqlrc", "--command", "SELECT"];
         let names = ["--username", &self.role, "--dbname", &self.database];
-        let psql = docker.docker().args(exec).args(options).args(names);
-        psql.env("PGPASSWORD", &self.password).start()
+        let psql = [&["psql"], &options[..], &names].concat();
+        match way {
+            Way::Inside(container) => {
+                let exec = ["exec", "--env", "PGPASSWORD", container];
+                let psql = docker.docker().args(exec).args(psql);
+                let psql = psql.args(["--host", "postgres"]);
+                psql.env("PGPASSWORD", &self.password).start()
+            }
+            Way::Elsewhere(server) => server.client(docker, &self.password, &psql)?.start(),
+        }
     }
 }
 

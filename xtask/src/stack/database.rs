@@ -90,6 +90,11 @@ impl Config {
 }
 
 impl Server {
+    /// Whether it is in a Docker network of this machine.
+    pub fn is_beside(&self) -> bool {
+        matches!(self.networks, Networks::Others(_))
+    }
+
     /// Options of `docker run` by which a container reaches it, as whoever `PGUSER` names; the password is
     /// inherited.
     ///

@@ -59,6 +59,7 @@ const PURE: &[&str] = &[
     "stack/era.rs",
     "stack/order.rs",
     "stack/readiness.rs",
+    "stack/variables.rs",
     "swarm/inspect.rs",
     "swarm/nodes.rs",
     "swarm/rollout.rs",

@@ -3,22 +3,41 @@
 
 mod neighbour;
 
+use std::process::Stdio;
+
 use self::neighbour::Neighbour;
 use crate::checkout::Checkout;
 
 #[test]
 #[ignore = "starts containers"]
-fn the_whole_story_on_postgresql_15() {
-    story("15");
+fn all_of_it_works_on_postgresql_15() {
+    story("15", |neighbour, checkout| {
+        let rotate = checkout.xtask(&["rotate"]).success();
+        rotate.says("POSTGRES_PASSWORD stays");
+        let own = checkout.xtask(&["rotate", "POSTGRES_PASSWORD"]).code(1);
+        own.says("is the password of the role provider at directus-db");
+        no_secret_is_in_the_log(neighbour, checkout);
+        checkout.xtask(&["down"]).success();
+        checkout.compose(&["up", "--detach"]).success();
+        has_no_postgres(checkout);
+    });
 }
 
 #[test]
 #[ignore = "starts containers"]
-fn the_whole_story_on_postgresql_17() {
-    story("17");
+fn all_of_it_works_on_postgresql_17() {
+    story("17", |neighbour, checkout| {
+        is_cleaned(neighbour, checkout);
+        let file = newest(checkout);
+        let restore = ["restore", &file, "--yes", "--no-backup", "--no-verify"];
+        checkout.xtask(&restore).success();
+        assert_eq!(kept(neighbour), "5050");
+    });
 }
 
-fn story(major: &str) {
+/// From nothing to a stack with data, whatever `more` does then, and back to nothing; whatever else is on the
+/// server stays as it is.
+fn story(major: &str, more: fn(&Neighbour, &Checkout)) {
     // Dropped last: the stack's containers are in its network.
     let neighbour = Neighbour::start(major);
     let checkout = Checkout::with_stack();
@@ -27,53 +46,56 @@ fn story(major: &str) {
     let unchanged = |after: &str| assert_eq!(neighbour.others(), before, "after {after}");
 
     checkout.xtask(&["up"]).success();
-    unchanged("up");
     has_no_postgres(&checkout);
     let again = checkout.xtask(&["up"]).success();
     again.says("already up to date: 8 services are healthy");
+    unchanged("up");
     checkout.xtask(&["verify"]).success();
     is_encrypted(&neighbour);
-    for looks in ["status", "connect"] {
-        checkout.xtask(&[looks]).success();
+    unchanged("verify");
+    for looks in [&["status"][..], &["connect"], &["upgrade", "--no-pull"]] {
+        checkout.xtask(looks).success();
     }
-    unchanged("verify, status and connect");
+    doctor_finds_what_there_is(&checkout, major);
+    unchanged("status, connect, upgrade and doctor");
 
     neighbour.sql("umami_db", KEPT);
     let file = checkout.xtask(&["backup"]).success().stdout;
     unchanged("backup");
     neighbour.sql("umami_db", "drop table kept");
-    checkout.xtask(&["restore", file.trim(), "--yes"]).success();
+    let restore = ["restore", file.trim(), "--yes", "--no-verify"];
+    checkout.xtask(&restore).success();
     assert_eq!(kept(&neighbour), "5050");
     unchanged("restore");
 
-    checkout
-        .xtask(&["rotate"])
-        .success()
-        .says("POSTGRES_PASSWORD stays");
-    let own = checkout.xtask(&["rotate", "POSTGRES_PASSWORD"]).code(1);
-    own.says("is the password of the role provider at directus-db");
-    unchanged("rotate");
-    no_secret_is_in_the_log(&neighbour, &checkout);
+    more(&neighbour, &checkout);
+    unchanged("what came then");
 
-    checkout.xtask(&["down"]).success();
-    checkout.compose(&["up", "--detach"]).success();
-    has_no_postgres(&checkout);
-    unchanged("down and plain Compose");
+    is_cleaned(&neighbour, &checkout);
+    unchanged("clean");
+}
 
+/// `clean` takes what is ours off the server, after a backup.
+#[track_caller]
+fn is_cleaned(neighbour: &Neighbour, checkout: &Checkout) {
     let clean = checkout.xtask(&["clean", "--yes"]).success();
     let clean = clean.says("database   umami_db  at directus-db");
     clean.says("deleted 2 databases and their roles at directus-db");
-    assert!(
-        !neighbour.everything().contains("glitchtip"),
-        "{}",
-        neighbour.everything()
-    );
-    unchanged("clean");
+    let left = neighbour.everything();
+    assert!(!left.contains("glitchtip"), "{left}");
+}
 
-    let file = newest(&checkout);
-    checkout.xtask(&["restore", &file, "--yes"]).success();
-    assert_eq!(kept(&neighbour), "5050");
-    unchanged("restore of what clean had saved");
+#[track_caller]
+fn doctor_finds_what_there_is(checkout: &Checkout, major: &str) {
+    let doctor = checkout.xtask(&["doctor"]).success().stdout;
+    for found in [
+        &*format!("directus-db answers: PostgreSQL {major}"),
+        "connections to directus-db are encrypted: TLSv1.3",
+        "of 20 connections to directus-db are free for this stack, which takes up to 30",
+        "PostgreSQL accepts all applications' passwords in .env",
+    ] {
+        assert!(doctor.contains(found), "{found}\n{doctor}");
+    }
 }
 
 /// Rows that only a restore can bring back.
@@ -97,6 +119,82 @@ fn newest(checkout: &Checkout) -> String {
     let files = std::fs::read_dir(checkout.path("backups")).unwrap();
     let names = files.map(|file| file.unwrap().path().display().to_string());
     names.filter(|name| name.ends_with(".tar")).max().unwrap()
+}
+
+#[test]
+#[ignore = "starts containers"]
+fn the_data_moves_to_another_server_and_back_without_a_lost_row() {
+    let neighbour = Neighbour::start("15");
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["up"]).success();
+    let (limit, _) = memory(&checkout);
+    checkout.sql("umami_db", KEPT);
+    let saved = rows(|statement| checkout.sql("umami_db", statement));
+    let file = checkout.xtask(&["backup"]).success().stdout;
+
+    let own = checkout.read(".env");
+    neighbour.use_in(&checkout);
+    let restore = |file: &str| checkout.xtask(&["restore", file.trim(), "--yes"]).success();
+    restore(&file);
+    assert_eq!(
+        rows(|statement| neighbour.sql("umami_db", statement)),
+        saved
+    );
+    has_no_postgres(&checkout);
+    let (limit_there, services) = memory(&checkout);
+    assert_eq!(limit - limit_there, 512 << 20);
+    assert_eq!(services, 8);
+
+    is_killed_in_the_middle(&neighbour, &checkout, &file);
+    neighbour.sql("umami_db", "insert into kept values (101)");
+    let saved = rows(|statement| neighbour.sql("umami_db", statement));
+    let file = checkout.xtask(&["backup"]).success().stdout;
+    checkout.write(".env", &own);
+    restore(&file);
+    assert_eq!(rows(|statement| checkout.sql("umami_db", statement)), saved);
+}
+
+/// A restore that is killed as soon as it has made a database beside those in use: nothing was replaced, and
+/// the next command takes away what was made.
+#[track_caller]
+fn is_killed_in_the_middle(neighbour: &Neighbour, checkout: &Checkout, file: &str) {
+    let restore = ["restore", file.trim(), "--yes", "--no-backup"];
+    let mut restore = checkout
+        .xtask_command(&restore)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let is_there = "select count(*) from pg_database where datname = 'umami_db_restore'";
+    while neighbour.sql("postgres", is_there) == "0" {
+        assert!(restore.try_wait().unwrap().is_none(), "it ended too early");
+    }
+    restore.kill().unwrap();
+    restore.wait().unwrap();
+
+    let up = checkout.xtask(&["up"]).success();
+    up.says("finished the interrupted restore: nothing was replaced");
+    assert_eq!(neighbour.sql("postgres", is_there), "0");
+    assert_eq!(kept(neighbour), "5050");
+}
+
+/// All rows that no verification changes, in one line.
+fn rows(sql: impl Fn(&str) -> String) -> String {
+    [
+        "select count(*), sum(n) from kept",
+        "select string_agg(user_id::text || username, ',' order by username) from \"user\"",
+        "select string_agg(website_id::text || name, ',' order by name) from website",
+    ]
+    .map(sql)
+    .join(" ")
+}
+
+/// What the running services may take together, in bytes, and how many services there are.
+#[track_caller]
+fn memory(checkout: &Checkout) -> (u64, usize) {
+    let status = checkout.xtask(&["status", "--json"]).success().stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let services = status["services"].as_array().unwrap().len();
+    (status["memory_limit"].as_u64().unwrap(), services)
 }
 
 /// What is done on the server, how it is undone, and what is said of it.
@@ -158,6 +256,12 @@ fn what_is_somebody_elses_or_not_allowed_is_refused_before_anything_changes() {
     }
 
     checkout.replace(".env", "SSLMODE=require", "SSLMODE=disable");
+    let doctor = checkout.xtask(&["doctor"]).code(1).stdout;
+    assert!(
+        doctor.contains("directus-db does not let the stack in: "),
+        "{doctor}"
+    );
+    assert!(doctor.contains("no encryption"), "{doctor}");
     let up = checkout.xtask(&["up"]).code(1);
     let up = up.says("takes the role provider with TLS alone");
     up.says("hint: set POSTGRES_SSLMODE=require in deploy/analytics/.env");
