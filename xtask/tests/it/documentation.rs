@@ -118,6 +118,7 @@ const PLAN: &[(&str, Fate)] = &[
         "cargo xtask upgrade",
         RunsAs("cargo xtask upgrade --no-pull"),
     ),
+    ("$EDITOR deploy/analytics/.env", In("shared_database")),
     ("cargo xtask down", In("postgres_majors")),
     (
         "docker volume rm analytics_postgres_data",
