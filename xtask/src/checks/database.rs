@@ -3,7 +3,6 @@
 
 use super::Scene;
 use super::finding::Finding;
-use crate::docker::invocation::stderr_of;
 use crate::problem::Problem;
 use crate::stack::database::Server;
 
@@ -53,9 +52,12 @@ pub fn check(scene: &Scene, image_major: Option<u32>) -> Vec<Finding> {
     let Some(server) = scene.config.shared_server() else {
         return Vec::new();
     };
+    if image_major.is_none() {
+        return vec![Finding::good(CHECK, "not asked before the images are here")];
+    }
     let answer = match server.ask(scene.docker, LOOK) {
         Ok(answer) => answer,
-        Err(error) => return vec![unreachable(&server, &error)],
+        Err(error) => return vec![unreachable(&error)],
     };
     let facts = Facts::parse(&answer);
     let values = scene.docker.values();
@@ -75,18 +77,10 @@ pub fn check(scene: &Scene, image_major: Option<u32>) -> Vec<Finding> {
 }
 
 /// The words of psql say which of the settings it is.
-fn unreachable(server: &Server, error: &anyhow::Error) -> Finding {
-    let said = stderr_of(error);
-    let said = said.lines().map(str::trim).find(|line| !line.is_empty());
-    let said = said.map(|line| line.trim_start_matches("psql: error: "));
-    let what = format!(
-        "the PostgreSQL at {} does not let the stack in: {}",
-        server.host,
-        said.unwrap_or("it does not answer")
-    );
+fn unreachable(error: &anyhow::Error) -> Finding {
     let hint = "correct POSTGRES_HOST, POSTGRES_PORT, POSTGRES_SSLMODE, POSTGRES_USER, POSTGRES_PASSWORD, \
                 POSTGRES_DB or DIRECTUS_NETWORK in deploy/analytics/.env, or start that server";
-    Finding::error(CHECK, Problem::new(what).hint(hint))
+    Finding::error(CHECK, Problem::new(Problem::of(error).what).hint(hint))
 }
 
 impl Facts {

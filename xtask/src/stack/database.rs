@@ -3,11 +3,9 @@
 //!
 //! Must never put a password into an argument: whoever runs the container sets `PGPASSWORD`.
 
-use anyhow::Context;
-
 use super::desired::{Config, Named, Service};
 use crate::docker::Docker;
-use crate::docker::invocation::Invocation;
+use crate::docker::invocation::{Invocation, stderr_of};
 use crate::problem::Problem;
 
 /// The service that makes roles and databases; it has PostgreSQL's image wherever the server is.
@@ -163,9 +161,14 @@ impl Server {
         let of = ["--username", &self.user, "--dbname", &self.database];
         let psql = [&["psql"], &options[..], &of, &["--command", statement]].concat();
         let answer = self.client(docker, password, &psql)?.text();
-        answer.with_context(|| {
-            Problem::new(format!("the PostgreSQL at {} cannot be used", self.host))
+        answer.map_err(|error| {
+            let said = stderr_of(&error);
+            let reason = reason(&said);
+            let what = format!("the PostgreSQL at {} cannot be used: {reason}", self.host);
+            let problem = Problem::new(what);
+            problem
                 .hint("`cargo xtask doctor` says what is wrong")
+                .into()
         })
     }
 
@@ -229,6 +232,14 @@ impl Ours {
     }
 }
 
+/// What psql said first, of the two lines that it may say.
+fn reason(said: &str) -> &str {
+    let mut lines = said.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty());
+    let first = first.unwrap_or("it does not answer");
+    first.trim_start_matches("psql: error: ")
+}
+
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -283,6 +294,14 @@ mod tests {
         );
         assert_eq!(ours.roles, ["umami", "glitchtip"]);
         assert!(!ours.is_empty() && Ours::parse("version|17.4\n").is_empty());
+    }
+
+    #[test]
+    fn the_reason_is_what_psql_says_first() {
+        let said = "psql: error: connection to server at \"db\" failed: Connection refused\n\tIs it running?\n";
+        let first = "connection to server at \"db\" failed: Connection refused";
+        assert_eq!(reason(said), first);
+        assert_eq!(reason("\n"), "it does not answer");
     }
 
     #[test]

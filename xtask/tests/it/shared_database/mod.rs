@@ -257,10 +257,7 @@ fn what_is_somebody_elses_or_not_allowed_is_refused_before_anything_changes() {
 
     checkout.replace(".env", "SSLMODE=require", "SSLMODE=disable");
     let doctor = checkout.xtask(&["doctor"]).code(1).stdout;
-    assert!(
-        doctor.contains("directus-db does not let the stack in: "),
-        "{doctor}"
-    );
+    assert!(doctor.contains("directus-db cannot be used: "), "{doctor}");
     assert!(doctor.contains("no encryption"), "{doctor}");
     let up = checkout.xtask(&["up"]).code(1);
     let up = up.says("takes the role provider with TLS alone");
