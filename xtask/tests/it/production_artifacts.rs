@@ -304,6 +304,8 @@ fn operations_run_where_and_as_the_database_does() {
 fn the_limits_of_postgresql_are_those_of_the_single_machine() {
     let conf = read("postgres/server.conf");
     let single = compose_file();
+    let grace = |file: &Value| file["services"]["postgres"]["stop_grace_period"].clone();
+    assert_eq!(grace(&file("stack.yml")), grace(&single));
     let command = single["services"]["postgres"]["command"].as_sequence();
     for argument in command
         .unwrap()
