@@ -113,6 +113,8 @@ pub enum Production {
     Restore(ProductionRestore),
     /// Restore the newest backup into a scratch volume, count its rows, measure what a loss would cost
     Drill,
+    /// Make a file of `cargo xtask backup` production's data, after backing up the present data
+    Import(ProductionImport),
     /// Remove the stack from the swarm after a last backup; keep the volumes and the bucket
     Remove(ProductionRemove),
 }
@@ -173,6 +175,18 @@ pub struct ProductionRestore {
     /// The time to go back to, in UTC, such as '2026-11-25 13:55:47'; all that there is by default
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
+    /// Do not ask; needed without a terminal
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+#[derive(Args)]
+pub struct ProductionImport {
+    /// A file that `cargo xtask backup` made
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
     /// Do not ask; needed without a terminal
     #[arg(long)]
     pub yes: bool,

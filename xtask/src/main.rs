@@ -95,6 +95,7 @@ fn produce(verb: &Production, checkout: &Checkout) -> anyhow::Result<Outcome> {
         Production::Restore(options) => production::restore::run(checkout, options),
         Production::Drill => production::drill::run(checkout),
         Production::Rotate(options) => production::rotate::run(checkout, options),
+        Production::Import(options) => production::import::run(checkout, options),
         Production::Remove(options) => production::remove::run(checkout, options),
     }
 }

@@ -188,6 +188,26 @@ impl Swarm {
         Ok(named.collect())
     }
 
+    /// The id of a container of a service on the engine that is asked.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn container_of(&self, service: &str) -> anyhow::Result<String> {
+        let filter = format!(
+            "label=com.docker.swarm.service.name={}_{service}",
+            self.name
+        );
+        let list = ["ps", "--quiet", "--no-trunc", "--filter", &filter];
+        let ids = self.docker.docker().args(list).text()?;
+        let id = ids.lines().next().with_context(|| {
+            Problem::new(format!(
+                "{service} does not run on the engine that is asked"
+            ))
+            .hint("`cargo xtask production status` shows where it runs")
+        })?;
+        Ok(id.to_owned())
+    }
+
     /// All that `docker service inspect` shows of the stack to whoever may ask the swarm.
     ///
     /// # Errors

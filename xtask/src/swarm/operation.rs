@@ -118,6 +118,27 @@ impl Drill {
     }
 }
 
+/// Databases that were imported.
+#[derive(Debug, Deserialize)]
+pub struct Imported {
+    rows: BTreeMap<String, Option<u64>>,
+}
+
+impl Imported {
+    /// Reads what import.sh prints.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn parse(printed: &str) -> anyhow::Result<Imported> {
+        parse(printed).context("reading what import.sh printed")
+    }
+
+    /// The rows of all databases.
+    pub fn total(&self) -> u64 {
+        self.rows.values().flatten().sum()
+    }
+}
+
 /// A time as the operation `restore` takes it, from RFC 3339 or `2026-11-25 13:55:47`, both in UTC.
 ///
 /// # Errors

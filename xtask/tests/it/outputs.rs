@@ -31,9 +31,9 @@ const VERBS: [&str; 17] = [
 ];
 
 /// Those of production.
-const PRODUCTION: [&str; 12] = [
+const PRODUCTION: [&str; 13] = [
     "setup", "doctor", "deploy", "status", "logs", "verify", "rollback", "rotate", "backup",
-    "restore", "drill", "remove",
+    "restore", "drill", "import", "remove",
 ];
 
 #[test]

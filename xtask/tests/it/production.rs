@@ -96,6 +96,16 @@ fn what_cannot_be_rotated_and_what_is_no_time_is_refused_before_an_engine_is_ask
 }
 
 #[test]
+fn a_file_that_is_no_backup_is_refused_before_an_engine_is_asked() {
+    let checkout = complete("TARGET=tcp://127.0.0.1:9\n");
+    fs::write(checkout.root().join("mine.tar"), "no backup").unwrap();
+    let run = production(&checkout, &["import", "mine.tar", "--yes"]).code(1);
+    run.says("error: reading mine.tar");
+    let run = production(&checkout, &["import", "nowhere.tar", "--yes"]).code(1);
+    run.says("nowhere.tar");
+}
+
+#[test]
 fn no_secret_is_shown_with_the_commands() {
     let checkout = complete("TARGET=tcp://127.0.0.1:9\n");
     let run = production(&checkout, &["deploy", "--verbose"]).code(1);

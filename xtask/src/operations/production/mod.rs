@@ -1,6 +1,7 @@
 //! Changes of production that survive a kill: whatever a killed one leaves, the next deployment converges.
 
 pub mod deploy;
+pub mod import;
 pub mod prove;
 pub mod release;
 pub mod restore;

@@ -16,7 +16,7 @@ use crate::swarm::watch::{Broken, Others, Patience};
 use crate::terminal::say;
 
 /// What answers requests or takes tasks: it must not run before the databases are prepared for it.
-const APPLICATIONS: [&str; 3] = ["umami", "glitchtip-web", "glitchtip-worker"];
+pub const APPLICATIONS: [&str; 3] = ["umami", "glitchtip-web", "glitchtip-worker"];
 
 /// The job that makes roles and their passwords what the secrets say.
 const ROLES: &str = "postgres-init";
@@ -53,7 +53,7 @@ impl Rollout<'_> {
         if self.previous.is_none() || !self.swarm.services()?.contains_key("postgres") {
             self.lay_foundation()?;
         }
-        self.run_jobs()?;
+        run_jobs(self.swarm, self.release, self.order).map_err(|error| self.unprepared(&error))?;
         self.roll_out()?;
         self.swarm.record(self.release)
     }
@@ -69,21 +69,6 @@ impl Rollout<'_> {
             Ok(()) => Ok(()),
             Err(broken) => bail!(explained(broken)),
         }
-    }
-
-    fn run_jobs(&self) -> anyhow::Result<()> {
-        let stack = format!("{}-jobs", self.swarm.name);
-        for job in self.order {
-            say!("running {job}");
-            let ran = self.swarm.run_job(&Job {
-                stack: &stack,
-                file: &self.release.jobs,
-                name: job,
-                timeout: JOB_TIMEOUT,
-            });
-            ran.map_err(|error| self.unprepared(&error))?;
-        }
-        Ok(())
     }
 
     fn unprepared(&self, error: &anyhow::Error) -> anyhow::Error {
@@ -140,6 +125,24 @@ impl Rollout<'_> {
         self.swarm
             .watch(stack, &before, Patience { timeout, settle })
     }
+}
+
+/// Runs the jobs of a release, one after the other in this order.
+///
+/// # Errors
+/// The first that fails.
+pub fn run_jobs(swarm: &Swarm, release: &Release, order: &[String]) -> anyhow::Result<()> {
+    let stack = format!("{}-jobs", swarm.name);
+    for name in order {
+        say!("running {name}");
+        swarm.run_job(&Job {
+            stack: &stack,
+            file: &release.jobs,
+            name,
+            timeout: JOB_TIMEOUT,
+        })?;
+    }
+    Ok(())
 }
 
 /// Makes the content of an older release run again as `release`, and records it; if that does not work, what is

@@ -7,16 +7,13 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::prove;
+use super::release::run_jobs;
 use crate::swarm::Swarm;
 use crate::swarm::files::JOBS;
-use crate::swarm::jobs::Job;
 use crate::swarm::operation::{Backup, Switch};
 use crate::swarm::release::Release;
 use crate::swarm::watch::{Others, Patience};
 use crate::terminal::say;
-
-/// Roles and passwords are made anew, and migrations of a newer version run.
-const JOB_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// What must begin anew with the database: GlitchTip's scheduler may be dead after a database that went away
 /// (6.2.6).
@@ -44,16 +41,7 @@ pub fn take_into_use(
         );
     }
 
-    let stack = format!("{}-jobs", swarm.name);
-    for name in &swarm.order_of(JOBS)? {
-        say!("running {name}");
-        swarm.run_job(&Job {
-            stack: &stack,
-            file: &release.jobs,
-            name,
-            timeout: JOB_TIMEOUT,
-        })?;
-    }
+    run_jobs(swarm, release, &swarm.order_of(JOBS)?)?;
     prove::run(swarm, &release.stack, here)?;
     say!("backing up what is in use now");
     let backup: Backup = swarm.operate(release, "backup", "full")?;
