@@ -55,10 +55,7 @@ impl Swarm {
             if label(OWNER) != owner {
                 bail!(self.is_locked(&label(OWNER), &label(VERB), &label(SINCE)));
             }
-            say!(
-                "taking over the lock of a `{}` that was killed",
-                label(VERB)
-            );
+            say!("taking over the lock of a {} that was killed", label(VERB));
             self.remove(Kind::Config, &[name.clone()].into())?;
         }
         bail!("the lock {name} comes and goes")

@@ -5,8 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::inspect::{Service, Task};
 
 /// A task of a service that has no predecessor may fail this often: what it needs may still be starting.
@@ -15,8 +13,7 @@ const FIRST_FAILURES: usize = 3;
 /// What there was before a deployment.
 #[derive(Debug, Default)]
 pub struct Before {
-    /// What the tasks of each service were made of.
-    templates: BTreeMap<String, Value>,
+    services: BTreeSet<String>,
     tasks: BTreeSet<String>,
 }
 
@@ -42,18 +39,10 @@ pub struct Cause {
 
 impl Before {
     pub fn new(services: &BTreeMap<String, Service>, tasks: &[Task]) -> Before {
-        let template = |(name, service): (&String, &Service)| {
-            (name.clone(), service.spec.task_template.clone())
-        };
         Before {
-            templates: services.iter().map(template).collect(),
+            services: services.keys().cloned().collect(),
             tasks: tasks.iter().map(|task| task.id.clone()).collect(),
         }
-    }
-
-    /// Whether a service is no longer what it was.
-    pub fn is_changed(&self, name: &str, service: &Service) -> bool {
-        self.templates.get(name) != Some(&service.spec.task_template)
     }
 
     /// How far a service is on its way from what it was. `tasks` may have those of others.
@@ -97,7 +86,7 @@ impl Before {
             service.update_state(),
             "paused" | "rollback_started" | "rollback_paused" | "rollback_completed"
         );
-        let allowed = if self.templates.contains_key(name) {
+        let allowed = if self.services.contains(name) {
             1
         } else {
             FIRST_FAILURES
