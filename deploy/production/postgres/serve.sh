@@ -1,6 +1,6 @@
 #!/bin/sh
 # Becomes PostgreSQL on the volume as soon as it is alone there: makes the first cluster, and takes a restored one
-# into use when switch.sh has named it.
+# into use when switch.sh has named it within the hour.
 #
 # Output:      the server's log
 # Environment: PGDATA and PGUSER, as the image sets them; what pgbackrest.conf leaves open
@@ -23,6 +23,12 @@ if [ ! -L current ] && [ ! -e next ]; then
   echo 'host all all all scram-sha-256' >>clusters/.new/pg_hba.conf
   mv -T clusters/.new clusters/first
   echo first >next
+fi
+
+# Whoever named it has gone meanwhile, and what was written since is in the cluster in use.
+if [ -L current ] && [ -n "$(find . -maxdepth 1 -name next -mmin +60)" ]; then
+  echo "the cluster $(cat next) was named more than an hour ago: staying with $(readlink current)" >&2
+  rm next
 fi
 
 if [ -e next ]; then

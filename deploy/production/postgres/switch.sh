@@ -1,5 +1,6 @@
 #!/bin/sh
-# Names the cluster that PostgreSQL uses from its next start on.
+# Names the cluster that PostgreSQL uses from its next start on, if that comes within an hour: later, rows would be
+# lost that were written meanwhile.
 #
 # Arguments:   the name that restore.sh printed, or `previous` to go back to the one before
 # Output:      one line of JSON: the cluster and the one in use until then

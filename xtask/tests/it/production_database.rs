@@ -96,6 +96,9 @@ fn the_schedule_backs_up_and_drills_and_a_restore_goes_back_between_two_rows() {
     let cluster = restored["cluster"].as_str().unwrap();
     lab.operate(&["switch.sh", "restored-never"]).code(1);
     assert_eq!(lab.result(&["switch.sh", cluster])["was"], "first");
+    restart_much_later(&lab);
+    assert_eq!(rows(), "one\ntwo");
+    assert_eq!(lab.result(&["switch.sh", cluster])["was"], "first");
     lab.restart_postgres();
     assert_eq!(rows(), "one");
     assert_eq!(lab.result(&["report.sh"])["cluster"], cluster);
@@ -105,6 +108,13 @@ fn the_schedule_backs_up_and_drills_and_a_restore_goes_back_between_two_rows() {
     lab.result(&["switch.sh", "previous"]);
     lab.restart_postgres();
     assert_eq!(rows(), "one\ntwo");
+}
+
+/// Whoever was to restart it after the switch was killed.
+fn restart_much_later(lab: &Lab) {
+    let later = "touch --date '2 hours ago' /var/lib/postgresql/data/next";
+    lab.run("postgres", &["sh", "-ec", later]).success();
+    lab.restart_postgres();
 }
 
 #[test]
