@@ -22,6 +22,15 @@ const VERB: &str = "analytics.verb";
 pub struct SwarmLock<'a> {
     swarm: &'a Swarm,
     _local: Lock,
+    /// What was found of a command that was killed.
+    pub left: Left,
+}
+
+/// Whether a killed command has left its lock, and with it anything half done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    Nothing,
+    Unfinished,
 }
 
 impl Swarm {
@@ -40,12 +49,14 @@ impl Swarm {
             labels: &labels,
             content: verb,
         };
+        let mut left = Left::Nothing;
         // Once more when it was left by a command of ours that was killed.
         for _ in 0..2 {
             if self.create(&lock)? == Made::New {
                 return Ok(SwarmLock {
                     swarm: self,
                     _local: local,
+                    left,
                 });
             }
             let Some(held) = self.read_configs(std::slice::from_ref(&name))?.pop() else {
@@ -56,6 +67,7 @@ impl Swarm {
                 bail!(self.is_locked(&label(OWNER), &label(VERB), &label(SINCE)));
             }
             say!("taking over the lock of a {} that was killed", label(VERB));
+            left = Left::Unfinished;
             self.remove(Kind::Config, &[name.clone()].into())?;
         }
         bail!("the lock {name} comes and goes")

@@ -50,8 +50,12 @@ impl Before {
         let own: Vec<&Task> = tasks.iter().filter(|it| it.service == service.id).collect();
         let is_current = |task: &&&Task| service.is_of_this_version(task);
         let current: Vec<&Task> = own.iter().filter(is_current).copied().collect();
-        if let Some(cause) = self.failure(name, service, &current) {
+        if let Some(cause) = self.failure(name, service, &own) {
             return Progress::Failed(cause);
+        }
+        if service.replicas() == Some(0) {
+            // No file of ours asks for that: somebody, or a command that was killed, has stopped it.
+            return Progress::Waiting("stopped: scaled to 0".to_owned());
         }
 
         let wanted = match service.replicas() {
@@ -73,19 +77,22 @@ impl Before {
     }
 
     /// Why it will not get well.
-    fn failure(&self, name: &str, service: &Service, current: &[&Task]) -> Option<Cause> {
-        let is_new = |task: &&&Task| !self.tasks.contains(&task.id);
-        let mut failed: Vec<&Task> = current
-            .iter()
-            .filter(is_new)
-            .filter(|task| task.has_failed())
-            .copied()
-            .collect();
-        failed.sort_by(|a, b| a.status.timestamp.cmp(&b.status.timestamp));
+    fn failure(&self, name: &str, service: &Service, own: &[&Task]) -> Option<Cause> {
         let gave_up = matches!(
             service.update_state(),
             "paused" | "rollback_started" | "rollback_paused" | "rollback_completed"
         );
+        let is_new = |task: &&&Task| !self.tasks.contains(&task.id);
+        // A service that was rolled back is of the old version again, and the task that failed is not.
+        let is_concerned = |task: &&&Task| gave_up || service.is_of_this_version(task);
+        let mut failed: Vec<&Task> = own
+            .iter()
+            .filter(is_new)
+            .filter(is_concerned)
+            .filter(|task| task.has_failed())
+            .copied()
+            .collect();
+        failed.sort_by(|a, b| a.status.timestamp.cmp(&b.status.timestamp));
         let allowed = if self.services.contains(name) {
             1
         } else {
@@ -236,6 +243,16 @@ mod tests {
         let back = service("a", 1, "rollback_completed");
         let now = progress(Some(&old), &back, "1 a running running");
         assert_eq!(now, failed("update paused", None));
+        let ill = "task: non-zero exit (143): dockerexec: unhealthy container";
+        let lines = format!("1 a running running\n2 b failed shutdown {ill}");
+        assert_eq!(progress(Some(&old), &back, &lines), failed(ill, Some("2")));
+    }
+
+    #[test]
+    fn what_is_scaled_to_nothing_is_not_well() {
+        let stopped = service("a", 0, "completed");
+        let now = progress(Some(&stopped), &stopped, "1 a shutdown shutdown");
+        assert_eq!(now, waiting("stopped: scaled to 0"));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::release::Rollout;
+use super::release::{Rollout, roll_back};
 use crate::swarm::Swarm;
 use crate::swarm::files::Plan;
 use crate::swarm::images::Pull;
-use crate::swarm::lock::SwarmLock;
+use crate::swarm::lock::{Left, SwarmLock};
 use crate::swarm::nodes::missing_labels;
 use crate::swarm::release::Release;
 use crate::system::clock;
@@ -35,7 +35,7 @@ pub enum Deployed {
 /// When it does not work: the release before runs again then, where there is one.
 pub fn deploy(
     swarm: &Swarm,
-    _lock: &SwarmLock,
+    lock: &SwarmLock,
     mut plan: Plan,
     how: &How,
 ) -> anyhow::Result<Deployed> {
@@ -52,7 +52,10 @@ pub fn deploy(
     let previous = releases.next();
     let release = next_release(swarm, &plan, previous.as_ref());
     if let Some(previous) = previous.as_ref().filter(|it| it.is_same_as(&release))
+        && lock.left == Left::Nothing
         && swarm.is_well(&release.stack)?
+        // What runs well may be something else than what was recorded. Given again, the same restarts nothing.
+        && roll_back(swarm, previous, how.timeout).is_ok()
     {
         return Ok(Deployed::Already(previous.clone()));
     }

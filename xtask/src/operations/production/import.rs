@@ -80,8 +80,9 @@ pub fn run(
     let before = render_timestamp(clock::now());
 
     say!("stopping the applications");
-    swarm.stop(&APPLICATIONS)?;
-    let imported = replace(swarm, release, archive).and_then(|imported| {
+    let stopped = swarm.stop(&APPLICATIONS);
+    let imported = stopped.and_then(|()| {
+        let imported = replace(swarm, release, archive)?;
         run_jobs(swarm, release, &swarm.order_of(JOBS)?)?;
         Ok(imported)
     });
