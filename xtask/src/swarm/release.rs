@@ -69,6 +69,11 @@ impl Release {
         self.stack == other.stack && self.jobs == other.jobs
     }
 
+    /// Whether its jobs set the same secrets as those of `other`.
+    pub fn has_secrets_of(&self, other: &Release) -> bool {
+        self.jobs.needed("secrets") == other.jobs.needed("secrets")
+    }
+
     /// The names in the swarm that it needs.
     fn needs(&self, section: &str) -> BTreeSet<String> {
         let mut names = self.stack.needed(section);
@@ -180,5 +185,10 @@ mod tests {
     fn a_release_needs_what_stack_and_jobs_name() {
         assert!(release(1).needs("secrets").contains("a_umami_1"));
         assert!(release(1).needs("configs").contains("a_sql_1"));
+        let mut other = release(1);
+        assert!(other.has_secrets_of(&release(2)));
+        let jobs = "services: {init: {image: 'p:1'}}\nsecrets: {databases: {name: a_databases_2, external: true}}";
+        other.jobs = StackFile::parse(jobs).unwrap();
+        assert!(!other.has_secrets_of(&release(2)));
     }
 }

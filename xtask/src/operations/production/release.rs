@@ -13,7 +13,7 @@ use crate::swarm::lock::SwarmLock;
 use crate::swarm::release::Release;
 use crate::swarm::stackfile::StackFile;
 use crate::swarm::watch::{Broken, Others, Patience};
-use crate::terminal::say;
+use crate::terminal::{self, say};
 
 /// What answers requests or takes tasks: it must not run before the databases are prepared for it.
 pub const APPLICATIONS: [&str; 3] = ["umami", "glitchtip-web", "glitchtip-worker"];
@@ -53,7 +53,12 @@ impl Rollout<'_> {
         if self.previous.is_none() || !self.swarm.services()?.contains_key("postgres") {
             self.lay_foundation()?;
         }
-        run_jobs(self.swarm, self.release, self.order).map_err(|error| self.unprepared(&error))?;
+        if let Err(error) = run_jobs(self.swarm, self.release, self.order) {
+            if let Err(error) = self.put_passwords_back() {
+                terminal::say_warning(&Problem::of(&error));
+            }
+            return Err(self.unprepared(&error));
+        }
         self.roll_out()?;
         self.swarm.record(self.release)
     }
@@ -97,7 +102,9 @@ impl Rollout<'_> {
             bail!(broken);
         };
         say!("rolling back to release {}", previous.number);
-        roll_back(self.swarm, previous, self.timeout).map_err(|error| {
+        let put_back = self.put_passwords_back();
+        let rolled = roll_back(self.swarm, previous, self.timeout);
+        put_back.and(rolled).map_err(|error| {
             let what = format!("{}; rolling back failed as well: {error:#}", broken.what);
             Problem {
                 what,
@@ -109,6 +116,17 @@ impl Rollout<'_> {
             what: format!("{}; release {number} runs again", broken.what),
             ..broken
         })
+    }
+
+    /// Makes the passwords of the databases those of the previous release again, where the jobs may have changed
+    /// them: it logs in with its own.
+    fn put_passwords_back(&self) -> anyhow::Result<()> {
+        match self.previous {
+            Some(previous) if !previous.has_secrets_of(self.release) => {
+                set_passwords(self.swarm, previous)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn bring(
@@ -145,6 +163,19 @@ pub fn run_jobs(swarm: &Swarm, release: &Release, order: &[String]) -> anyhow::R
     Ok(())
 }
 
+/// Makes the roles of the databases and their passwords what a release's secrets say.
+fn set_passwords(swarm: &Swarm, release: &Release) -> anyhow::Result<()> {
+    let job = Job {
+        stack: &format!("{}-jobs", swarm.name),
+        file: &release.jobs,
+        name: ROLES,
+        timeout: JOB_TIMEOUT,
+    };
+    let number = release.number;
+    let set = swarm.run_job(&job).map(drop);
+    set.with_context(|| format!("setting the databases' passwords to those of release {number}"))
+}
+
 /// Makes the content of an older release run again as `release`, and records it; if that does not work, what is
 /// `present` runs on. How long it may take, and the id of the node whose engine is asked, are `limits`.
 ///
@@ -158,19 +189,14 @@ pub fn go_back(
 ) -> anyhow::Result<()> {
     let swarm = lock.swarm();
     // Passwords that have changed since are to be those that its secrets have.
-    swarm.run_job(&Job {
-        stack: &format!("{}-jobs", swarm.name),
-        file: &release.jobs,
-        name: ROLES,
-        timeout: JOB_TIMEOUT,
-    })?;
+    set_passwords(swarm, release)?;
     let went = roll_back(swarm, release, timeout).and_then(|()| {
         // What it is made of was proven once; that it is served is to be seen again.
         prove::run(swarm, &release.stack, here)
     });
     if let Err(error) = went {
         say!("going forth to release {} again", present.number);
-        let forth = roll_back(swarm, present, timeout);
+        let forth = set_passwords(swarm, present).and(roll_back(swarm, present, timeout));
         forth.context("going back failed, and so did making the present release run again")?;
         let number = present.number;
         return Err(error.context(format!("going back failed; release {number} runs again")));
