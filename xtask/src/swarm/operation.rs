@@ -212,7 +212,7 @@ impl Swarm {
         let mut file = self.render(OPERATION, &variables)?;
         file.take_from(&release.stack);
         file.take_image(&release.stack, "postgres");
-        let stack = format!("{}-operation", self.name);
+        let stack = format!("{}-{}", self.name, kind_of(operation));
         let printed = self.run_job(&Job {
             stack: &stack,
             file: &file,
@@ -221,6 +221,15 @@ impl Swarm {
         });
         let printed = printed.with_context(|| format!("running the operation {operation}"))?;
         parse(&printed).with_context(|| format!("reading what the operation {operation} printed"))
+    }
+}
+
+/// The kind of stack that an operation runs in. Whoever only looks takes no lock, and a job begins by removing the
+/// one before it in its stack: a look must never end a backup or a restore.
+fn kind_of(operation: &str) -> &'static str {
+    match operation {
+        "report" => "report",
+        _ => "operation",
     }
 }
 
@@ -274,6 +283,12 @@ mod tests {
             "drill                  passed\nbackup                 F\nwould be lost (RPO)    40 s\n\
              restored within (RTO)  9 s\nrows of umami_db       8\n"
         );
+    }
+
+    #[test]
+    fn a_look_does_not_take_the_place_of_a_change() {
+        assert_ne!(kind_of("report"), kind_of("restore"));
+        assert_eq!(kind_of("backup"), kind_of("restore"));
     }
 
     #[test]

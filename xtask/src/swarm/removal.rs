@@ -29,7 +29,8 @@ impl Swarm {
     /// # Errors
     /// When something does not go.
     pub fn remove_all(&self, lock: SwarmLock) -> anyhow::Result<Vec<String>> {
-        let stacks = ["-operation", "-jobs", ""].map(|kind| format!("{}{kind}", self.name));
+        let stacks =
+            ["-report", "-operation", "-jobs", ""].map(|kind| format!("{}{kind}", self.name));
         for stack in &stacks {
             self.docker.docker().args(["stack", "rm", stack]).text()?;
         }
