@@ -11,7 +11,9 @@ use super::Swarm;
 use super::nodes::{self, Node};
 use super::settings::{Edge, Tls};
 use crate::apps::curl;
+use crate::apps::glitchtip::GlitchTip;
 use crate::apps::http::{Answer, Request, Transport};
+use crate::apps::umami::Umami;
 use crate::problem::Problem;
 
 /// The way to the public names through the edge of one node.
@@ -44,6 +46,31 @@ impl<'a> EdgeWay<'a> {
             node: node.hostname().to_owned(),
         };
         Ok(nodes.iter().filter(has_edge).map(way).collect())
+    }
+
+    /// Umami, this way.
+    pub fn umami(&self) -> Umami<'_> {
+        Umami {
+            url: self.edge.url(&self.edge.umami),
+            transport: self,
+        }
+    }
+
+    /// GlitchTip, this way.
+    pub fn glitchtip(&self) -> GlitchTip<'_> {
+        GlitchTip {
+            url: self.edge.url(&self.edge.glitchtip),
+            transport: self,
+        }
+    }
+
+    /// Whether both applications answer.
+    ///
+    /// # Errors
+    /// When one does not, with what it says in its place.
+    pub fn check_answers(&self) -> anyhow::Result<()> {
+        self.umami().check_answers()?;
+        self.glitchtip().check_answers()
     }
 
     /// What curl must know of the way.

@@ -11,7 +11,7 @@ use super::report::{Report, Step};
 use super::umami::{check_shipped_login, check_shown, check_website, log_in};
 use super::{Deployment, Expected, new_marker};
 use crate::apps::glitchtip::{GlitchTip, Reader};
-use crate::apps::umami::{Event, Umami};
+use crate::apps::umami::Event;
 use crate::env::settings::Settings;
 use crate::problem::Problem;
 use crate::swarm::Swarm;
@@ -38,19 +38,16 @@ pub fn verify(swarm: &Swarm, stack: &StackFile, here: &str) -> anyhow::Result<Re
 
     let mut steps: Vec<Step> = Vec::new();
     for way in &ways {
-        steps.extend(verify_umami(way, &edge, &expected).into_steps());
-        steps.extend(verify_glitchtip(way, &edge, &expected).into_steps());
+        steps.extend(verify_umami(way, &expected).into_steps());
+        steps.extend(verify_glitchtip(way, &expected).into_steps());
     }
     steps.extend(verify_swarm(swarm, ways.len()).into_steps());
     Ok(Report::new(steps, seconds_since(begin)))
 }
 
-fn verify_umami(way: &EdgeWay, edge: &Edge, expected: &Expected) -> Chain {
+fn verify_umami(way: &EdgeWay, expected: &Expected) -> Chain {
     let mut chain = Chain::new("umami");
-    let umami = Umami {
-        url: edge.url(&edge.umami),
-        transport: way,
-    };
+    let umami = way.umami();
     let path = format!("/xtask-verify/{}", new_marker());
     let event = |event_name: Option<&str>| Event {
         url_path: path.clone(),
@@ -86,12 +83,9 @@ fn verify_umami(way: &EdgeWay, edge: &Edge, expected: &Expected) -> Chain {
     chain
 }
 
-fn verify_glitchtip(way: &EdgeWay, edge: &Edge, expected: &Expected) -> Chain {
+fn verify_glitchtip(way: &EdgeWay, expected: &Expected) -> Chain {
     let mut chain = Chain::new("glitchtip");
-    let glitchtip = GlitchTip {
-        url: edge.url(&edge.glitchtip),
-        transport: way,
-    };
+    let glitchtip = way.glitchtip();
     let reader = Reader {
         glitchtip: &glitchtip,
         token: &expected.token,

@@ -3,8 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::apps::glitchtip::GlitchTip;
-use crate::apps::umami::Umami;
 use crate::checks::finding::Finding;
 use crate::env::values::Values;
 use crate::problem::Problem;
@@ -72,16 +70,7 @@ fn ask_edges(swarm: &Swarm, stack: &StackFile, here: &str) -> anyhow::Result<usi
     let image = image.and_then(|it| it.as_str()).unwrap_or_default();
     let ways = EdgeWay::all(swarm, &edge, image, here)?;
     for way in &ways {
-        let umami = Umami {
-            url: edge.url(&edge.umami),
-            transport: way,
-        };
-        let glitchtip = GlitchTip {
-            url: edge.url(&edge.glitchtip),
-            transport: way,
-        };
-        umami.check_answers()?;
-        glitchtip.check_answers()?;
+        way.check_answers()?;
     }
     Ok(ways.len())
 }

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::apps::glitchtip::GlitchTip;
-use crate::apps::umami::{self, Umami};
+use crate::apps::umami;
 use crate::problem::Problem;
 use crate::swarm::Swarm;
 use crate::swarm::edge::EdgeWay;
@@ -34,7 +33,7 @@ pub fn run(swarm: &Swarm, stack: &StackFile, here: &str) -> anyhow::Result<()> {
     }
     for way in &ways {
         let deadline = Instant::now() + PATIENCE;
-        while let Err(error) = check(way, &edge) {
+        while let Err(error) = check(way) {
             if Instant::now() >= deadline {
                 return Err(error);
             }
@@ -48,18 +47,10 @@ pub fn run(swarm: &Swarm, stack: &StackFile, here: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn check(way: &EdgeWay, edge: &Edge) -> anyhow::Result<()> {
-    let umami = Umami {
-        url: edge.url(&edge.umami),
-        transport: way,
-    };
-    let glitchtip = GlitchTip {
-        url: edge.url(&edge.glitchtip),
-        transport: way,
-    };
-    umami.check_answers()?;
-    glitchtip.check_answers()?;
-    if umami
+fn check(way: &EdgeWay) -> anyhow::Result<()> {
+    way.check_answers()?;
+    if way
+        .umami()
         .log_in(umami::ADMIN, umami::SHIPPED_PASSWORD)?
         .is_some()
     {
