@@ -13,5 +13,7 @@
 #[expect(dead_code, reason = "the other tests use more of it")]
 #[path = "../it/checkout.rs"]
 mod checkout;
+mod load;
 mod rig;
 mod rigged;
+mod site;

@@ -75,7 +75,7 @@ impl Rig {
     /// What `.ci/rig env` says.
     #[track_caller]
     pub fn variable(&self, name: &str) -> String {
-        let variables = self.run(&["env"]).stdout;
+        let variables = Run::of(self.command().arg("env")).success().stdout;
         let line = variables
             .lines()
             .find_map(|line| line.strip_prefix(&format!("export {name}=")));

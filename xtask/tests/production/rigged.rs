@@ -1,3 +1,4 @@
 //! Tests on the rig; see NEEDS in src/commands/ci.rs.
 
 mod nodes;
+mod single;

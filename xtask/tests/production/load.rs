@@ -1,0 +1,220 @@
+//! Visitors: page views and errors at a steady rate, each over TLS on a connection of its own.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::IpAddr;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::site::Site;
+
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+/// Requests start in groups, one curl each.
+const PACE: Duration = Duration::from_millis(200);
+
+/// Where the requests go.
+#[derive(Clone)]
+struct Target {
+    edges: Vec<IpAddr>,
+    website: String,
+    envelope: String,
+}
+
+/// A load that goes on until it is told to stop.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    begin: Instant,
+    groups: JoinHandle<Vec<Answer>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    View,
+    Error,
+}
+
+/// What became of one request.
+struct Answer {
+    kind: Kind,
+    id: String,
+    second: u64,
+    /// `200`, or what went wrong.
+    outcome: String,
+}
+
+/// What became of all.
+pub struct Answers {
+    answers: Vec<Answer>,
+    pub seconds: f64,
+}
+
+impl Load {
+    /// As many requests a second, half page views and half errors, in turn to the edges of these nodes.
+    #[track_caller]
+    pub fn start(site: &Site, nodes: &[&str], rate: usize) -> Load {
+        let query = "select project_id || '/envelope/?sentry_key=' || replace(public_key::text, '-', '') \
+                     from projects_projectkey order by 1 limit 1";
+        let keys = site.rows("glitchtip_db", query);
+        let target = Target {
+            edges: nodes.iter().map(|node| site.rig.address(node)).collect(),
+            website: site.variable("UMAMI_WEBSITE_ID"),
+            envelope: keys.into_iter().next().expect("a project with a key"),
+        };
+        let (stop, begin) = (Arc::new(AtomicBool::new(false)), Instant::now());
+        let size = rate * PACE.as_millis() as usize / 1000;
+        let until = Arc::clone(&stop);
+        let groups = thread::spawn(move || send_groups(&target, size, &until));
+        Load {
+            stop,
+            begin,
+            groups,
+        }
+    }
+
+    /// Ends it, and waits for the last answers.
+    pub fn finish(self) -> Answers {
+        self.stop.store(true, Ordering::SeqCst);
+        let seconds = self.begin.elapsed().as_secs_f64();
+        Answers {
+            answers: self.groups.join().unwrap(),
+            seconds,
+        }
+    }
+}
+
+impl Answers {
+    pub fn count(&self) -> usize {
+        self.answers.len()
+    }
+
+    pub fn refused(&self) -> usize {
+        self.answers.iter().filter(|it| it.outcome != "200").count()
+    }
+
+    /// How many were accepted and are not stored, once everything has had its time.
+    pub fn lost(&self, site: &Site) -> usize {
+        let views = "select replace(url_path, '/load/', '') from website_event where url_path like '/load/%'";
+        let errors = "select replace(id::text, '-', '') from issue_events_issueevent";
+        let deadline = Instant::now() + crate::site::SHORTLY;
+        loop {
+            let mut stored = site.rows("umami_db", views);
+            stored.extend(site.rows("glitchtip_db", errors));
+            let is_lost = |it: &&Answer| it.outcome == "200" && !stored.contains(&it.id);
+            let lost = self.answers.iter().filter(is_lost).count();
+            if lost == 0 || Instant::now() > deadline {
+                return lost;
+            }
+            thread::park_timeout(Duration::from_millis(500));
+        }
+    }
+
+    /// Prints a row of the table, and what was answered to those that were refused, when and how often.
+    pub fn print(&self, what: &str, lost: usize) {
+        let (count, refused) = (self.count(), self.refused());
+        println!(
+            "| {what} | {:.0} s | {count} requests | {refused} refused | {lost} lost |",
+            self.seconds
+        );
+        let mut reasons: BTreeMap<(Kind, u64, &str), usize> = BTreeMap::new();
+        for answer in self.answers.iter().filter(|it| it.outcome != "200") {
+            let key = (answer.kind, answer.second, &*answer.outcome);
+            *reasons.entry(key).or_default() += 1;
+        }
+        for ((kind, second, outcome), count) in reasons {
+            println!("    at {second:3} s {kind:?} {count} times: {outcome}");
+        }
+    }
+}
+
+/// A group each fifth of a second, whatever becomes of those before.
+fn send_groups(target: &Target, size: usize, stop: &AtomicBool) -> Vec<Answer> {
+    let begin = Instant::now();
+    let mut groups = Vec::new();
+    while !stop.load(Ordering::SeqCst) {
+        let due = begin + PACE * groups.len() as u32;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let (target, second) = (target.clone(), begin.elapsed().as_secs());
+        groups.push(thread::spawn(move || send_group(&target, size, second)));
+    }
+    let answers = groups.into_iter().flat_map(|group| group.join().unwrap());
+    answers.collect()
+}
+
+fn send_group(target: &Target, size: usize, second: u64) -> Vec<Answer> {
+    let mut config = String::new();
+    for number in 0..size {
+        let kind = [Kind::View, Kind::Error][number % 2];
+        let edge = target.edges[number / 2 % target.edges.len()];
+        let id = format!("{:032x}", rand::random::<u128>());
+        config.push_str(&target.request(kind, &id, edge));
+    }
+    let mut curl = Command::new("curl");
+    curl.args(["--parallel", "--parallel-immediate", "--config", "-"]);
+    curl.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = curl.stderr(Stdio::null()).spawn().unwrap();
+    let stdin = child.stdin.take();
+    stdin.unwrap().write_all(config.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+
+    let text = String::from_utf8_lossy(&output.stdout);
+    let answers: Vec<Answer> = text.lines().filter_map(|it| parse(it, second)).collect();
+    assert_eq!(answers.len(), size, "curl did not answer for each:\n{text}");
+    answers
+}
+
+/// `view ID 200 what curl says`
+fn parse(line: &str, second: u64) -> Option<Answer> {
+    let mut words = line.splitn(4, ' ');
+    let kind = match words.next()? {
+        "View" => Kind::View,
+        "Error" => Kind::Error,
+        _ => return None,
+    };
+    let (id, status, error) = (words.next()?, words.next()?, words.next()?);
+    let outcome = match error {
+        "" => status.to_owned(),
+        error => error.to_owned(),
+    };
+    let id = id.to_owned();
+    Some(Answer {
+        kind,
+        id,
+        second,
+        outcome,
+    })
+}
+
+impl Target {
+    /// One request as curl's configuration.
+    fn request(&self, kind: Kind, id: &str, edge: IpAddr) -> String {
+        let (url, body) = match kind {
+            Kind::View => {
+                let payload = json!({"website": self.website, "hostname": "rig.test",
+                    "url": format!("/load/{id}"), "title": "Load", "language": "en", "screen": "1x1"});
+                let body = json!({"type": "event", "payload": payload}).to_string();
+                ("https://analytics.rig.test/api/send".to_owned(), body)
+            }
+            Kind::Error => {
+                let event = r#"{"message":"load","level":"error","platform":"other"}"#;
+                let body = format!("{{\"event_id\":\"{id}\"}}\n{{\"type\":\"event\"}}\n{event}\n");
+                (
+                    format!("https://errors.rig.test/api/{}", self.envelope),
+                    body,
+                )
+            }
+        };
+        // JSON's own quoting is what curl reads. Each edge has an authority of its own, of which nobody knows.
+        let body = json!(body);
+        format!(
+            "next\nurl = \"{url}\"\nconnect-to = \"::{edge}:443\"\ninsecure\nhttp1.1\n\
+             header = \"Content-Type: application/json\"\nuser-agent = \"{BROWSER}\"\ndata-binary = {body}\n\
+             noproxy = \"*\"\nmax-time = 20\noutput = \"/dev/null\"\n\
+             write-out = \"{kind:?} {id} %{{http_code}} %{{errormsg}}\\n\"\n"
+        )
+    }
+}

@@ -1,0 +1,151 @@
+//! Production on one node: from nothing to a release, killed on the way as often as it takes to believe it.
+//!
+//! CI kills it a few times. More often:
+//!
+//!     XTASK_PRODUCTION_KILLS=20 cargo test --package xtask --test production single -- --include-ignored --nocapture
+
+use std::thread;
+use std::time::Duration;
+
+use crate::load::Load;
+use crate::site::Site;
+
+const SECRETS: [&str; 10] = [
+    "SECRETS_KEY",
+    "UMAMI_DATABASE_PASSWORD",
+    "UMAMI_APP_SECRET",
+    "UMAMI_ADMIN_PASSWORD",
+    "GLITCHTIP_DATABASE_PASSWORD",
+    "GLITCHTIP_SECRET_KEY",
+    "GLITCHTIP_ADMIN_PASSWORD",
+    "GLITCHTIP_API_TOKEN",
+    "BACKUP_CIPHER_PASSWORD",
+    "BACKUP_S3_KEY_SECRET",
+];
+
+#[test]
+#[ignore = "needs the rig"]
+fn one_node_gets_there_however_often_deploy_is_killed() {
+    let site = Site::on_one_node();
+    // A first deployment takes 20 seconds on a machine at rest, and another watches for a minute.
+    let mut last = End::ByItself;
+    for _ in 0..kills() {
+        last = kill_deploy_within(&site, Duration::from_secs(20));
+    }
+    converge(&site, last);
+    for round in 0..kills() {
+        site.set("GLITCHTIP_RETENTION_DAYS", &(100 + round).to_string());
+        last = kill_deploy_within(&site, Duration::from_secs(15));
+    }
+    converge(&site, last);
+    what_was_stopped_starts_again(&site);
+
+    nothing_secret_is_in_the_open(&site);
+    let load = Load::start(&site, &["n1"], 10);
+    thread::sleep(Duration::from_secs(5));
+    let answers = load.finish();
+    let lost = answers.lost(&site);
+    answers.print("one node at rest", lost);
+    assert_eq!((answers.refused(), lost), (0, 0));
+
+    site.production(&["remove", "--yes"]).success();
+    let left = site.docker(&["service", "ls", "--quiet"]);
+    assert_eq!(left, "", "services are left");
+    let volumes = site.docker(&["volume", "ls", "--quiet"]);
+    assert!(volumes.contains("analytics_postgres_data"), "{volumes}");
+}
+
+fn kills() -> u32 {
+    std::env::var("XTASK_PRODUCTION_KILLS").map_or(2, |kills| kills.parse().unwrap())
+}
+
+/// How a deployment ended that was to be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Killed,
+    /// It was faster.
+    ByItself,
+}
+
+/// Ends a deployment as a power cut does, at a moment within this time.
+fn kill_deploy_within(site: &Site, longest: Duration) -> End {
+    let mut deploy = site.production_command(&["deploy"]).spawn().unwrap();
+    let moment = longest.mul_f64(f64::from(rand::random::<u16>()) / f64::from(u16::MAX));
+    thread::sleep(moment);
+    let end = match deploy.try_wait().unwrap() {
+        None => End::Killed,
+        Some(status) => {
+            assert!(status.success(), "it failed by itself: {status}");
+            End::ByItself
+        }
+    };
+    deploy.kill().unwrap();
+    deploy.wait().unwrap();
+    println!("a deployment after {moment:.1?}: {end:?}");
+    end
+}
+
+/// The next deployment does what is left, and the one after it nothing.
+#[track_caller]
+fn converge(site: &Site, last: End) {
+    let done = match last {
+        End::Killed => "deployed: release",
+        End::ByItself => "already up to date",
+    };
+    site.production(&["deploy"]).success().says(done);
+    site.production(&["deploy"])
+        .success()
+        .says("already up to date");
+    let configs = site.docker(&["config", "ls", "--format", "{{.Name}}"]);
+    assert!(!configs.contains("_lock"), "the lock is left: {configs}");
+}
+
+/// As a killed import or restore leaves it.
+#[track_caller]
+fn what_was_stopped_starts_again(site: &Site) {
+    site.docker(&["service", "scale", "--detach", "analytics_umami=0"]);
+    let status = site.production(&["status"]).code(1).stdout;
+    assert!(status.contains("stopped: scaled to 0"), "{status}");
+    site.production(&["deploy"]).success();
+    site.production(&["status"]).success();
+}
+
+/// What anyone may read who may look at the swarm, or at the processes of its node.
+#[track_caller]
+fn nothing_secret_is_in_the_open(site: &Site) {
+    let ids = |list: &[&str]| {
+        site.docker(list)
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect()
+    };
+    let services: Vec<String> = ids(&["service", "ls", "--quiet"]);
+    let containers: Vec<String> = ids(&["ps", "--all", "--quiet"]);
+    assert!(services.len() >= 7 && containers.len() >= 7);
+    let mut seen = Vec::new();
+    for (verb, ids) in [
+        (&["service", "inspect"][..], &services),
+        (&["inspect"], &containers),
+    ] {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        seen.push(("inspect", site.docker(&[verb, &ids].concat())));
+    }
+    for id in &containers {
+        let logs = site.rig.docker("n1", &["logs", id]).success();
+        seen.push(("logs", logs.stdout + &logs.stderr));
+    }
+    let list = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '";
+    let arguments = site.rig.run(&["shell", "n1", "sh", "-c", list]).stdout;
+    assert!(
+        arguments.contains("server.js"),
+        "no process of Umami: {arguments}"
+    );
+    seen.push(("arguments", arguments));
+
+    for key in SECRETS {
+        let secret = site.variable(key);
+        for (what, text) in &seen {
+            assert!(!text.contains(&secret), "{key} is in {what}");
+        }
+    }
+}

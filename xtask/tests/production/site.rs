@@ -1,0 +1,161 @@
+//! A checkout whose production runs on the rig.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::checkout::{Checkout, Run, repository};
+use crate::rig::Rig;
+
+/// What the files ask for, and what stands in for it.
+const IMAGES: [(&str, &str); 5] = [
+    ("POSTGRES_IMAGE", "analytics-standin/production-postgres:15"),
+    ("REDIS_IMAGE", "analytics-standin/redis:7"),
+    ("CADDY_IMAGE", "analytics-standin/caddy:2.11"),
+    ("UMAMI_IMAGE", "analytics-standin/umami:3"),
+    ("GLITCHTIP_IMAGE", "analytics-standin/glitchtip:6"),
+];
+
+/// What only its owner knows.
+const ANSWERS: [(&str, &str); 15] = [
+    ("UMAMI_HOSTNAME", "analytics.rig.test"),
+    ("GLITCHTIP_HOSTNAME", "errors.rig.test"),
+    ("ADMIN_EMAIL", "admin@example.com"),
+    ("SITE_NAME", "rig"),
+    ("SITE_DOMAIN", "rig.test"),
+    ("GLITCHTIP_ORGANIZATION", "rig"),
+    ("GLITCHTIP_FROM_EMAIL", "errors@example.com"),
+    ("GLITCHTIP_EMAIL_URL", "consolemail://"),
+    ("BACKUP_S3_BUCKET", "backups"),
+    ("BACKUP_S3_URI_STYLE", "path"),
+    ("BACKUP_S3_KEY", "rig-key"),
+    ("BACKUP_S3_KEY_SECRET", "rig-secret"),
+    ("BACKUP_S3_ENDPOINT", "s3.rig.test"),
+    ("TLS", "internal"),
+    ("GLITCHTIP_WORKER_LOG_LEVEL", "WARNING"),
+];
+
+pub struct Site {
+    pub rig: Rig,
+    checkout: Checkout,
+}
+
+impl Site {
+    /// Everything on one node, as it comes.
+    #[track_caller]
+    pub fn on_one_node() -> Site {
+        Site::on(Rig::up(1))
+    }
+
+    #[track_caller]
+    fn on(rig: Rig) -> Site {
+        let images: Vec<&str> = IMAGES.iter().map(|(_, image)| *image).collect();
+        rig.run(&[&["load"], &images[..]].concat());
+        let site = Site {
+            rig,
+            checkout: with_production(),
+        };
+        site.production(&["setup"]).code(1);
+        for (key, value) in IMAGES.into_iter().chain(ANSWERS) {
+            site.set(key, value);
+        }
+        site.set("TRUSTED_CA_FILE", &site.rig.variable("RIG_CA"));
+        site.set("TARGET", &site.rig.engine_url("n1"));
+        site
+    }
+
+    /// A file of the folder `deploy/production`.
+    #[track_caller]
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// Writes a value into the env file, in place of what is there.
+    #[track_caller]
+    pub fn set(&self, key: &str, value: &str) {
+        let text = self.read(".env");
+        let is_other = |line: &&str| !line.starts_with(&format!("{key}="));
+        let mut lines: Vec<&str> = text.lines().filter(is_other).collect();
+        let line = format!("{key}={value}");
+        lines.push(&line);
+        self.write(".env", &(lines.join("\n") + "\n"));
+    }
+
+    #[track_caller]
+    pub fn variable(&self, key: &str) -> String {
+        let text = self.read(".env");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{key}=")));
+        line.unwrap_or_else(|| panic!("no {key} in .env"))
+            .to_owned()
+    }
+
+    pub fn production_command(&self, arguments: &[&str]) -> Command {
+        self.checkout
+            .xtask_command(&[&["production"], arguments].concat())
+    }
+
+    /// A verb of `cargo xtask production`, and how long it took.
+    pub fn production(&self, arguments: &[&str]) -> Run {
+        let start = Instant::now();
+        let run = Run::of(&mut self.production_command(arguments));
+        let seconds = start.elapsed().as_secs_f64();
+        let words = arguments.join(" ");
+        println!(
+            "{seconds:6.1} s production {words}: exit code {:?}",
+            run.code
+        );
+        run
+    }
+
+    /// `docker` with the engine that the env file names.
+    #[track_caller]
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        self.rig.docker("n1", arguments).success().stdout
+    }
+
+    /// The first column of what a query finds; nothing while PostgreSQL does not answer.
+    pub fn rows(&self, database: &str, query: &str) -> HashSet<String> {
+        let label = "label=com.docker.swarm.service.name=analytics_postgres";
+        let id = self.docker(&["ps", "--quiet", "--filter", label]);
+        let psql = [
+            "psql",
+            "--username",
+            "analytics_admin",
+            "--no-align",
+            "--tuples-only",
+        ];
+        let exec = [
+            &["exec", id.trim()],
+            &psql[..],
+            &["--dbname", database, "--command", query],
+        ];
+        let rows = self.rig.docker("n1", &exec.concat()).stdout;
+        rows.lines().map(str::to_owned).collect()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.checkout.root().join("deploy/production").join(name)
+    }
+}
+
+/// A checkout with the artifacts of production, and nothing that a user of the tested repository has added.
+fn with_production() -> Checkout {
+    let checkout = Checkout::new();
+    let mut copy = Command::new("cp");
+    copy.arg("--recursive")
+        .arg(repository().join("deploy/production"));
+    Run::of(copy.arg(checkout.root().join("deploy"))).success();
+    let _ = fs::remove_file(checkout.root().join("deploy/production/.env"));
+    checkout
+}
+
+/// For how long something may go on after it has been said that it is so.
+pub const SHORTLY: Duration = Duration::from_secs(30);
