@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ struct Target {
 /// A load that goes on until it is told to stop.
 pub struct Load {
     stop: Arc<AtomicBool>,
+    /// How many requests have begun.
+    begun: Arc<AtomicUsize>,
     begin: Instant,
     groups: JoinHandle<Vec<Answer>>,
 }
@@ -67,13 +69,20 @@ impl Load {
         };
         let (stop, begin) = (Arc::new(AtomicBool::new(false)), Instant::now());
         let size = rate * PACE.as_millis() as usize / 1000;
-        let until = Arc::clone(&stop);
-        let groups = thread::spawn(move || send_groups(&target, size, &until));
+        let begun = Arc::new(AtomicUsize::new(0));
+        let (until, count) = (Arc::clone(&stop), Arc::clone(&begun));
+        let groups = thread::spawn(move || send_groups(&target, size, (&until, &count)));
         Load {
             stop,
+            begun,
             begin,
             groups,
         }
+    }
+
+    /// How many requests have begun.
+    pub fn count(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
     }
 
     /// Ends it, and waits for the last answers.
@@ -132,12 +141,17 @@ impl Answers {
 }
 
 /// A group each fifth of a second, whatever becomes of those before.
-fn send_groups(target: &Target, size: usize, stop: &AtomicBool) -> Vec<Answer> {
+fn send_groups(
+    target: &Target,
+    size: usize,
+    (stop, begun): (&AtomicBool, &AtomicUsize),
+) -> Vec<Answer> {
     let begin = Instant::now();
     let mut groups = Vec::new();
     while !stop.load(Ordering::SeqCst) {
         let due = begin + PACE * groups.len() as u32;
         thread::sleep(due.saturating_duration_since(Instant::now()));
+        begun.fetch_add(size, Ordering::SeqCst);
         let (target, second) = (target.clone(), begin.elapsed().as_secs());
         groups.push(thread::spawn(move || send_group(&target, size, second)));
     }

@@ -37,6 +37,18 @@ const ANSWERS: [(&str, &str); 15] = [
     ("GLITCHTIP_WORKER_LOG_LEVEL", "WARNING"),
 ];
 
+/// What else the applications need to run on any node.
+const ANYWHERE: [(&str, &str); 8] = [
+    ("UMAMI_REPLICAS", "2"),
+    ("GLITCHTIP_WEB_REPLICAS", "2"),
+    ("GLITCHTIP_WORKER_REPLICAS", "2"),
+    ("GLITCHTIP_PLACEMENT", "'node.platform.os == linux'"),
+    ("UPLOADS_S3_ENDPOINT", "s3.rig.test"),
+    ("UPLOADS_S3_BUCKET", "uploads"),
+    ("UPLOADS_S3_KEY", "rig-key"),
+    ("UPLOADS_S3_KEY_SECRET", "rig-secret"),
+];
+
 pub struct Site {
     pub rig: Rig,
     checkout: Checkout,
@@ -47,6 +59,20 @@ impl Site {
     #[track_caller]
     pub fn on_one_node() -> Site {
         Site::on(Rig::up(1))
+    }
+
+    /// Two replicas of each application on three nodes; the data is on `n1`, and the names lead to `n1` and `n2`.
+    #[track_caller]
+    pub fn on_three_nodes() -> Site {
+        let site = Site::on(Rig::up(3));
+        for (key, value) in ANYWHERE {
+            site.set(key, value);
+        }
+        for (node, label) in [("n1", "data"), ("n1", "edge"), ("n2", "edge")] {
+            let label = format!("analytics.{label}=true");
+            site.docker(&["node", "update", "--label-add", &label, node]);
+        }
+        site
     }
 
     #[track_caller]

@@ -1,0 +1,149 @@
+//! Production on three nodes, under load: releases that work, releases that do not, and a node that dies.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::checkout::Run;
+use crate::load::Load;
+use crate::rig::until;
+use crate::site::Site;
+
+/// Requests a second.
+const RATE: usize = 20;
+
+const BROKEN_MIGRATION: &str = "analytics-standin/umami:3-broken";
+/// What is changed in stack.yml, so that Umami exits.
+const EXITS: [(&str, &str); 1] = [(
+    "command: [node, --env-file=/run/secrets/umami, server.js]",
+    "command: [sh, -c, exit 3]",
+)];
+/// So that it is never healthy, and known to be so after seconds instead of minutes.
+const NEVER_HEALTHY: [(&str, &str); 2] = [
+    (r#"[ "$$answer" = 401 ]"#, r#"[ "$$answer" = never ]"#),
+    (
+        "      # Until it has been well once",
+        "      start_period: 2s\n      interval: 1s\n      retries: 3\n      # Until it has been well once",
+    ),
+];
+
+#[test]
+#[ignore = "needs the rig"]
+fn three_nodes_lose_no_request_to_a_rollout_a_broken_release_or_a_dead_node() {
+    let site = Site::on_three_nodes();
+    site.production(&["deploy"]).success();
+
+    a_rollout_refuses_nobody(&site);
+    broken_releases_are_taken_back(&site);
+    a_node_may_die(&site);
+}
+
+/// Both applications are replaced at once.
+fn a_rollout_refuses_nobody(site: &Site) {
+    let load = Load::start(site, &["n1", "n2"], RATE);
+    site.set("UMAMI_DISABLE_UPDATES", "0");
+    site.set("GLITCHTIP_RETENTION_DAYS", "91");
+    let run = site.production(&["deploy"]);
+    let answers = load.finish();
+    run.success().says("deployed: release 2 runs");
+
+    let lost = answers.lost(site);
+    answers.print("rollout of both applications", lost);
+    assert_eq!((answers.refused(), lost), (0, 0));
+}
+
+/// Each fails in a way of its own and says in which, while the release before it serves everyone.
+fn broken_releases_are_taken_back(site: &Site) {
+    let good = site.variable("UMAMI_IMAGE");
+    let stack = site.read("stack.yml");
+    let broken: [(_, &[(&str, &str)], _); 2] = [
+        ("a release that exits", &EXITS, "exit (3)"),
+        (
+            "a release that is never healthy",
+            &NEVER_HEALTHY,
+            "unhealthy",
+        ),
+    ];
+    for (what, edits, says) in broken {
+        let mut text = stack.clone();
+        for (from, to) in edits {
+            assert!(text.contains(from), "stack.yml has no {from:?}");
+            text = text.replace(from, to);
+        }
+        site.write("stack.yml", &text);
+        is_taken_back(site, what, says);
+        site.write("stack.yml", &stack);
+    }
+
+    // The migration comes last: once one has failed, Umami takes no other before a person has looked.
+    site.rig.run(&["load", BROKEN_MIGRATION]);
+    let nowhere = "analytics-standin/umami:nowhere";
+    for (what, image, says) in [
+        ("an image that is nowhere", nowhere, nowhere),
+        ("a migration that fails", BROKEN_MIGRATION, "umami-migrate"),
+    ] {
+        site.set("UMAMI_IMAGE", image);
+        is_taken_back(site, what, says);
+        site.set("UMAMI_IMAGE", &good);
+    }
+    site.production(&["deploy"])
+        .success()
+        .says("already up to date");
+}
+
+#[track_caller]
+fn is_taken_back(site: &Site, what: &str, says: &str) {
+    let load = Load::start(site, &["n1", "n2"], RATE);
+    let run = site.production(&["deploy"]);
+    let answers = load.finish();
+
+    let lost = answers.lost(site);
+    answers.print(what, lost);
+    run.code(1).says(says);
+    assert_eq!((answers.refused(), lost), (0, 0), "{what}");
+}
+
+/// The node without the database and without an edge that is asked.
+fn a_node_may_die(site: &Site) {
+    let load = Load::start(site, &["n1", "n2"], RATE);
+    thread::sleep(Duration::from_secs(5));
+    site.rig.run(&["kill", "n3"]);
+    let died = Instant::now();
+    until("n3 is found dead", || state(site, "n3") == "down");
+    let down = died.elapsed();
+    until("two of each application elsewhere", || {
+        ["umami", "glitchtip-web"]
+            .iter()
+            .all(|service| running_elsewhere(site, service) == 2)
+    });
+    let elsewhere = died.elapsed() - down;
+    until("a thousand requests", || load.count() >= 1000);
+    let answers = load.finish();
+
+    let lost = answers.lost(site);
+    answers.print("a node without the database lost", lost);
+    println!("found dead after {down:.1?}, two of each elsewhere {elsewhere:.1?} later");
+    assert!(elsewhere < Duration::from_secs(12), "{elsewhere:?}");
+    assert!(
+        answers.refused() * 500 <= answers.count(),
+        "too many refused"
+    );
+    assert_eq!(lost, 0);
+    let status = site.production(&["status"]);
+    assert!(status.stdout.contains("n3"), "{}", status.stdout);
+}
+
+fn state(site: &Site, node: &str) -> String {
+    let inspect = ["node", "inspect", "--format", "{{.Status.State}}", node];
+    let Run { stdout, .. } = site.rig.docker("n1", &inspect);
+    stdout.trim().to_owned()
+}
+
+/// How many tasks of a service run on the nodes that are left.
+fn running_elsewhere(site: &Site, service: &str) -> usize {
+    let name = format!("analytics_{service}");
+    let ps = ["service", "ps", "--filter", "desired-state=running"];
+    let format = ["--format", "{{.Node}} {{.CurrentState}}", &name];
+    let tasks = site.rig.docker("n1", &[&ps[..], &format].concat()).stdout;
+    let runs = |it: &&str| !it.starts_with("n3 ") && it.contains(" Running");
+    tasks.lines().filter(runs).count()
+}
