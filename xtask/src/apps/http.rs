@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use serde_json::Value;
 
+use crate::system::{ask, http};
+
 /// Umami drops what does not look like a browser's, and answers 200.
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
@@ -88,36 +90,24 @@ impl<'a> Request<'a> {
 
 impl Transport for Direct {
     fn send(&self, base: &str, request: &Request) -> anyhow::Result<Answer> {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
-            .build()
-            .into();
-        let mut builder = ureq::http::Request::builder()
-            .method(request.method)
-            .uri(format!("{base}{}", request.path));
-        for (name, value) in &request.headers {
-            builder = builder.header(*name, *value);
-        }
-
-        let nothing = |error: &dyn fmt::Display| anyhow!("nothing answers at {base}: {error}");
-        let mut answer = match builder.body(request.body.clone()) {
-            Ok(request) => agent.run(request).map_err(|error| nothing(&error))?,
-            // It holds a header's value, which may be a secret.
-            Err(_) => bail!("{base} is no address that can be asked"),
+        let Some(host) = base.strip_prefix("http://") else {
+            bail!("{base} is no address that can be asked from here");
         };
-        let cookies = answer.headers().get_all("Set-Cookie").iter();
-        let cookies = cookies.filter_map(|value| cookie_pair(value.to_str().ok()?));
+        let headers = [&request.headers[..], &[("Connection", "close")]].concat();
+        let question = http::Request {
+            method: request.method,
+            path: request.path,
+            host,
+            headers: &headers,
+            body: &request.body,
+        };
+        let (head, body) = ask::ask(&question, TIMEOUT)
+            .map_err(|error| anyhow!("nothing answers at {base}: {error}"))?;
+        let cookies = head.headers("set-cookie").filter_map(cookie_pair);
         Ok(Answer {
-            status: answer.status().as_u16(),
+            status: head.status,
             cookies: cookies.collect(),
-            body: answer.body_mut().read_to_string().map_or_else(
-                |error| Err(nothing(&error)),
-                |text| Ok(serde_json::from_str(&text).unwrap_or_default()),
-            )?,
+            body: serde_json::from_str(&body).unwrap_or_default(),
             path: without_query(request.path),
         })
     }

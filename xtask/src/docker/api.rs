@@ -14,7 +14,8 @@ use serde::Deserialize;
 use super::download::{Message, parse_message};
 use super::reference::{Reference, render_pull};
 use super::versions::Version;
-use super::{Docker, http, inspect, stats};
+use super::{Docker, inspect, stats};
+use crate::system::http;
 
 /// The version of the API whose answers are understood here: that of the oldest engine that we take.
 const KNOWN_API: Version = Version(1, 44, 0);
@@ -171,7 +172,7 @@ impl Connection {
         self.send("GET", "/_ping", &[])?;
         let head = http::read_head(&mut self.from).context("connecting to the engine")?;
         head.body(&mut self.from).text()?;
-        let newest = head.api_version.as_deref().and_then(Version::parse);
+        let newest = head.headers("api-version").find_map(Version::parse);
         let Some(newest) = newest.filter(|_| head.status == 200) else {
             bail!("what answers at the engine's address is no engine");
         };
@@ -204,8 +205,15 @@ impl Connection {
 
     fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<()> {
         let path = format!("{}{path}", self.version);
-        let request = http::render_request(method, &path, headers);
-        let sent = self.to.write_all(request.as_bytes());
+        let request = http::Request {
+            method,
+            path: &path,
+            host: "docker",
+            headers,
+            body: "",
+        };
+        let text = request.render();
+        let sent = text.and_then(|text| self.to.write_all(text.as_bytes()));
         sent.and_then(|()| self.to.flush())
             .context("asking the engine")
     }

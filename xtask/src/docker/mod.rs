@@ -9,7 +9,6 @@ pub mod endpoint;
 pub mod engine;
 pub mod environment;
 pub mod events;
-mod http;
 pub mod inspect;
 pub mod invocation;
 mod reference;

@@ -1,10 +1,12 @@
 //! This machine: files, locks, processes, ports, names. Must never know what for.
 
+pub mod ask;
 pub mod cargo;
 pub mod clock;
 pub mod files;
 pub mod folders;
 pub mod git;
+pub mod http;
 pub mod interrupt;
 pub mod lock;
 pub mod machine;

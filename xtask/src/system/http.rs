@@ -1,4 +1,4 @@
-//! HTTP/1.1 as the engine speaks it: requests as text, answers from a stream of bytes.
+//! HTTP/1.1: requests as text, answers from a stream of bytes. [pure]
 //!
 //! Must never trust an answer: what is malformed, cut off or too long is an error.
 
@@ -7,25 +7,57 @@ use std::io::{self, BufRead, Read};
 /// A head that is longer than this is none.
 const LONGEST_HEAD: u64 = 64 * 1024;
 
-/// The engine's answers that are read as a whole are some kilobytes.
+/// What is read as a whole is some kilobytes.
 const LONGEST_BODY: u64 = 16 * 1024 * 1024;
 
-/// A request without a body, over a connection that stays open.
-pub fn render_request(method: &str, path: &str, headers: &[(&str, &str)]) -> String {
-    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: docker\r\n");
-    for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+/// A request to a host.
+pub struct Request<'a> {
+    pub method: &'a str,
+    /// With the query.
+    pub path: &'a str,
+    /// With the port, where it is not the usual one.
+    pub host: &'a str,
+    pub headers: &'a [(&'a str, &'a str)],
+    pub body: &'a str,
+}
+
+impl Request<'_> {
+    /// Its text.
+    ///
+    /// # Errors
+    /// When a part of it would end where the request does not; says nothing of that part, which may be a secret.
+    pub fn render(&self) -> io::Result<String> {
+        let heads = [self.method, self.path, self.host].into_iter();
+        let headers = self
+            .headers
+            .iter()
+            .flat_map(|(name, value)| [*name, *value]);
+        if heads.clone().any(|it| it.contains(' ')) || heads.chain(headers).any(has_control) {
+            let problem = "a request with a character that no request can hold";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+        let mut text = format!(
+            "{} {} HTTP/1.1\r\nHost: {}\r\n",
+            self.method, self.path, self.host
+        );
+        for (name, value) in self.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str(&format!("Content-Length: {}\r\n\r\n", self.body.len()));
+        text.push_str(self.body);
+        Ok(text)
     }
-    request.push_str("Content-Length: 0\r\n\r\n");
-    request
+}
+
+fn has_control(text: &str) -> bool {
+    text.contains(char::is_control)
 }
 
 /// The beginning of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
     pub status: u16,
-    /// The newest version of its API that the engine knows: `1.45`.
-    pub api_version: Option<String>,
+    headers: Vec<(String, String)>,
     framing: Framing,
 }
 
@@ -54,7 +86,7 @@ pub fn read_head(stream: &mut impl BufRead) -> io::Result<Head> {
 
     let mut head = Head {
         status,
-        api_version: None,
+        headers: Vec::new(),
         framing: Framing::Connection,
     };
     if status == 204 || status == 304 {
@@ -68,23 +100,30 @@ pub fn read_head(stream: &mut impl BufRead) -> io::Result<Head> {
         let (name, value) = line
             .split_once(':')
             .ok_or_else(|| malformed("a header without a colon"))?;
-        head.take(name, value.trim())?;
+        head.take(name.to_ascii_lowercase(), value.trim())?;
     }
 }
 
 impl Head {
-    fn take(&mut self, name: &str, value: &str) -> io::Result<()> {
-        match name.to_ascii_lowercase().as_str() {
-            "api-version" => self.api_version = Some(value.to_owned()),
-            "transfer-encoding" if value.eq_ignore_ascii_case("chunked") => {
+    /// The values of each header of this name, which is written in lower case.
+    pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let headers = self.headers.iter();
+        headers.filter_map(move |(known, value)| (known == name).then_some(value.as_str()))
+    }
+
+    fn take(&mut self, name: String, value: &str) -> io::Result<()> {
+        let has_body = self.framing != Framing::Length(0);
+        match &*name {
+            "transfer-encoding" if has_body && value.eq_ignore_ascii_case("chunked") => {
                 self.framing = Framing::Chunked;
             }
-            "content-length" if self.framing != Framing::Chunked => {
+            "content-length" if has_body && self.framing != Framing::Chunked => {
                 let length = value.parse();
                 self.framing = Framing::Length(length.map_err(|_| malformed("a length"))?);
             }
             _ => {}
         }
+        self.headers.push((name, value.to_owned()));
         Ok(())
     }
 
@@ -187,10 +226,7 @@ fn read_line(stream: &mut impl BufRead) -> io::Result<String> {
 }
 
 fn malformed(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("the engine's answer has {what}"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("the answer has {what}"))
 }
 
 #[cfg(test)]
@@ -218,7 +254,7 @@ mod tests {
         let answers: Vec<_> = [200, 200, 204, 404].into_iter().zip(texts).collect();
         assert_eq!(read_all(stream.as_bytes()).unwrap(), answers);
         let head = read_head(&mut stream.as_bytes()).unwrap();
-        assert_eq!(head.api_version.as_deref(), Some("1.45"));
+        assert_eq!(head.headers("api-version").next(), Some("1.45"));
     }
 
     #[test]
@@ -240,17 +276,38 @@ mod tests {
         }
     }
 
+    fn request<'a>(path: &'a str, headers: &'a [(&'a str, &'a str)]) -> Request<'a> {
+        Request {
+            method: "POST",
+            path,
+            host: "127.0.0.1:3001",
+            headers,
+            body: "{}",
+        }
+    }
+
     #[test]
     fn a_request_is_one_text() {
         assert_eq!(
-            render_request(
-                "POST",
-                "/images/create?tag=3",
-                &[("X-Registry-Auth", "e30=")]
-            ),
-            "POST /images/create?tag=3 HTTP/1.1\r\nHost: docker\r\nX-Registry-Auth: e30=\r\n\
-             Content-Length: 0\r\n\r\n"
+            request("/images/create?tag=3", &[("X-Registry-Auth", "e30=")])
+                .render()
+                .unwrap(),
+            "POST /images/create?tag=3 HTTP/1.1\r\nHost: 127.0.0.1:3001\r\nX-Registry-Auth: e30=\r\n\
+             Content-Length: 2\r\n\r\n{}"
         );
+    }
+
+    #[test]
+    fn no_part_of_a_request_becomes_another_one() {
+        for (path, headers) in [
+            ("/ HTTP/1.1", [("A", "b")]),
+            ("/\r\nX: y", [("A", "b")]),
+            ("/", [("A", "secret\r\nX: y")]),
+            ("/", [("A\n", "b")]),
+        ] {
+            let error = request(path, &headers).render().unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
     }
 
     proptest::proptest! {
