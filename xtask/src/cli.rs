@@ -129,6 +129,8 @@ pub struct ProductionDeploy {
     pub pull: bool,
     #[command(flatten)]
     pub wait: Wait,
+    #[command(flatten)]
+    pub watch: Watch,
 }
 
 #[derive(Args)]
@@ -161,6 +163,8 @@ pub struct ProductionRotate {
     pub keys: Vec<String>,
     #[command(flatten)]
     pub wait: Wait,
+    #[command(flatten)]
+    pub watch: Watch,
 }
 
 #[derive(Args)]
@@ -223,6 +227,18 @@ pub struct Wait {
 impl Wait {
     /// Seconds.
     pub const DEFAULT: u64 = 300;
+}
+
+#[derive(Args)]
+pub struct Watch {
+    /// Roll back if a service fails within this many seconds after the update
+    #[arg(
+        id = "watch",
+        long = "watch",
+        value_name = "SECONDS",
+        default_value_t = 60
+    )]
+    pub seconds: u64,
 }
 
 #[derive(Args)]

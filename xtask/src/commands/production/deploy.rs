@@ -35,6 +35,7 @@ pub fn run(checkout: &Checkout, options: &cli::ProductionDeploy) -> anyhow::Resu
     let how = How {
         pull,
         timeout: Duration::from_secs(options.wait.timeout),
+        watch: Duration::from_secs(options.watch.seconds),
         here,
     };
     match deploy(&swarm, &lock, plan, &how)? {

@@ -22,6 +22,7 @@ pub fn run(checkout: &Checkout, options: &cli::ProductionRotate) -> anyhow::Resu
     let how = How {
         pull: Pull::Missing,
         timeout: Duration::from_secs(options.wait.timeout),
+        watch: Duration::from_secs(options.watch.seconds),
         here,
     };
     let release = rotate::run(&swarm.checkout, &lock, &keys, &how)?;

@@ -18,6 +18,8 @@ pub struct How {
     pub pull: Pull,
     /// How long the services may take.
     pub timeout: Duration,
+    /// A failure within this time after the update belongs to it.
+    pub watch: Duration,
     /// The id of the node whose engine is asked.
     pub here: String,
 }
@@ -70,6 +72,7 @@ pub fn deploy(
         previous: previous.as_ref(),
         order: &plan.order,
         timeout: how.timeout,
+        watch: how.watch,
         here: &how.here,
     };
     rollout.carry_out()?;

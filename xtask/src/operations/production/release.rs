@@ -24,11 +24,8 @@ const ROLES: &str = "postgres-init";
 /// A migration of a large database takes its time.
 const JOB_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// The first deployment has nothing to go back to.
-const FIRST_SETTLE: Duration = Duration::from_secs(10);
-
-/// A crash within this time after the update belongs to it.
-const SETTLE: Duration = Duration::from_secs(60);
+/// The first deployment has nothing to go back to, and is watched for this long at most.
+const FIRST_WATCH: Duration = Duration::from_secs(10);
 
 /// A release on its way.
 pub struct Rollout<'a> {
@@ -40,6 +37,8 @@ pub struct Rollout<'a> {
     pub order: &'a [String],
     /// How long the services may take.
     pub timeout: Duration,
+    /// A failure within this time after the update belongs to it.
+    pub watch: Duration,
     /// The id of the node whose engine is asked.
     pub here: &'a str,
 }
@@ -90,7 +89,10 @@ impl Rollout<'_> {
 
     fn roll_out(&self) -> anyhow::Result<()> {
         say!("rolling out release {}", self.release.number);
-        let settle = self.previous.map_or(FIRST_SETTLE, |_| SETTLE);
+        let settle = match self.previous {
+            Some(_) => self.watch,
+            None => self.watch.min(FIRST_WATCH),
+        };
         let broken = match self.bring(&self.release.stack, Others::Go, settle)? {
             Ok(()) => match prove::run(self.swarm, &self.release.stack, self.here) {
                 Ok(()) => return Ok(()),
