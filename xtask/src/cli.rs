@@ -1,5 +1,9 @@
 //! The whole command line and its help, nothing else.
 
+// By its path, so that a test that reads this file finds it too.
+#[path = "cli/nodes.rs"]
+pub mod nodes;
+
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -115,6 +119,8 @@ pub enum Production {
     Drill,
     /// Make a file of `cargo xtask backup` production's data, after backing up the present data
     Import(ProductionImport),
+    /// List the nodes, or add, drain, activate or replace one, or spread replicas again
+    Nodes(nodes::Nodes),
     /// Remove the stack from the swarm after a last backup; keep the volumes and the bucket
     Remove(ProductionRemove),
 }

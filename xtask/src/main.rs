@@ -96,6 +96,20 @@ fn produce(verb: &Production, checkout: &Checkout) -> anyhow::Result<Outcome> {
         Production::Drill => production::drill::run(checkout),
         Production::Rotate(options) => production::rotate::run(checkout, options),
         Production::Import(options) => production::import::run(checkout, options),
+        Production::Nodes(options) => work_on_nodes(options, checkout),
         Production::Remove(options) => production::remove::run(checkout, options),
+    }
+}
+
+fn work_on_nodes(options: &cli::nodes::Nodes, checkout: &Checkout) -> anyhow::Result<Outcome> {
+    use cli::nodes::Verb;
+    use commands::production::nodes;
+    match &options.verb {
+        None => nodes::list::run(checkout, options),
+        Some(Verb::Add(options)) => nodes::add::run(checkout, options),
+        Some(Verb::Drain(options)) => nodes::drain::run(checkout, options),
+        Some(Verb::Activate(options)) => nodes::activate::run(checkout, options),
+        Some(Verb::Replace(options)) => nodes::replace::run(checkout, options),
+        Some(Verb::Rebalance(options)) => nodes::rebalance::run(checkout, options),
     }
 }

@@ -20,6 +20,9 @@ use crate::system::http;
 /// The version of the API whose answers are understood here: that of the oldest engine that we take.
 const KNOWN_API: Version = Version(1, 44, 0);
 
+/// The engine asks for one, and takes any.
+const HOST: &str = "docker";
+
 /// A connection to the engine.
 pub struct Connection {
     to: ChildStdin,
@@ -99,6 +102,31 @@ impl Docker {
             _to: to,
             _child: child,
         })
+    }
+
+    /// Asks the engine for something of its API, with `body` where that is not empty; returns what it answers.
+    /// Neither is shown anywhere, so a secret may be in them.
+    ///
+    /// # Errors
+    /// When the engine does not answer, or refuses: in its words.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
+        let mut connection = self.connect()?;
+        let path = connection.path(path);
+        connection.write(&http::Request {
+            method,
+            path: &path,
+            host: HOST,
+            headers: &[("Content-Type", "application/json")],
+            body,
+        })?;
+        match connection.receive()? {
+            (200..=299, text) => Ok(text),
+            (_, text) => {
+                let message: serde_json::Result<Refusal> = serde_json::from_str(&text);
+                let words = message.map_or(text, |refusal| refusal.message);
+                bail!("the engine refuses: {}", self.redact(words.trim()))
+            }
+        }
     }
 
     fn slow_memory(&self, running: &[&str]) -> anyhow::Result<BTreeMap<String, u64>> {
@@ -203,15 +231,23 @@ impl Connection {
         Ok(memory)
     }
 
+    /// A path of the version that was agreed on.
+    fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.version)
+    }
+
     fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<()> {
-        let path = format!("{}{path}", self.version);
-        let request = http::Request {
+        let path = self.path(path);
+        self.write(&http::Request {
             method,
             path: &path,
-            host: "docker",
+            host: HOST,
             headers,
             body: "",
-        };
+        })
+    }
+
+    fn write(&mut self, request: &http::Request) -> anyhow::Result<()> {
         let text = request.render();
         let sent = text.and_then(|text| self.to.write_all(text.as_bytes()));
         sent.and_then(|()| self.to.flush())

@@ -25,6 +25,14 @@ pub struct ServiceSpec {
     /// What its tasks are made of: equal for equal tasks.
     pub task_template: Value,
     mode: Mode,
+    #[serde(default)]
+    update_config: UpdateConfig,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct UpdateConfig {
+    order: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -66,6 +74,21 @@ impl Service {
     pub fn replicas(&self) -> Option<u64> {
         let replicated = self.spec.mode.replicated.as_ref()?;
         Some(replicated.replicas.unwrap_or(1))
+    }
+
+    /// Whether its tasks are replaced without a pause: the new one answers before the old one ends.
+    pub fn is_started_first(&self) -> bool {
+        self.spec.update_config.order == "start-first"
+    }
+
+    /// What a node must be like to run it: `node.labels.analytics.data == true`.
+    pub fn constraints(&self) -> impl Iterator<Item = &str> {
+        let constraints = &self.spec.task_template["Placement"]["Constraints"];
+        constraints
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
     }
 
     /// Whether a task is one of this version of the service.
@@ -126,6 +149,14 @@ impl Task {
     /// Whether it runs, is healthy, and is to stay.
     pub fn runs(&self) -> bool {
         self.status.state == "running" && self.desired_state == "running"
+    }
+
+    /// Whether nothing of it is left to end.
+    pub fn has_ended(&self) -> bool {
+        let states = [
+            "complete", "shutdown", "failed", "rejected", "remove", "orphaned",
+        ];
+        states.contains(&self.status.state.as_str())
     }
 
     /// Whether it ended with an error, or never could begin.

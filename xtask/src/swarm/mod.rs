@@ -8,13 +8,16 @@ pub mod inspect;
 pub mod jobs;
 pub mod lock;
 pub mod logs;
+pub mod membership;
 pub mod nodes;
 pub mod objects;
 pub mod operation;
+pub mod placement;
 pub mod preview;
 pub mod release;
 pub mod removal;
 pub mod rollout;
+pub mod roster;
 pub mod secrets;
 pub mod settings;
 pub mod stackfile;
@@ -47,14 +50,57 @@ pub struct Swarm {
     pub name: String,
 }
 
-/// What `docker info` says of the engine's swarm.
-#[derive(Deserialize)]
+/// What `docker info` says of the engine's swarm (Engine 26, 2026-11-30).
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Membership {
+pub struct Membership {
+    /// The id of the engine's own node.
     #[serde(rename = "NodeID")]
-    node: String,
-    local_node_state: String,
-    control_available: bool,
+    pub node: String,
+    /// inactive, pending, active, error or locked.
+    pub local_node_state: String,
+    /// Whether it is a manager.
+    pub control_available: bool,
+    /// Why a manager cannot answer for the swarm.
+    #[serde(default)]
+    pub error: String,
+    #[serde(default)]
+    pub remote_managers: Option<Vec<RemoteManager>>,
+}
+
+/// A manager that an engine knows, itself included.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RemoteManager {
+    pub addr: String,
+}
+
+impl Membership {
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn of(docker: &Docker) -> anyhow::Result<Membership> {
+        let format = ["info", "--format", "{{json .Swarm}}"];
+        let text = docker.docker().args(format).text()?;
+        serde_json::from_str(&text).context("reading the output of `docker info`")
+    }
+
+    /// Why nothing can be asked of a swarm whose managers do not agree on a leader.
+    fn without_leader(&self) -> Problem {
+        let known = self.remote_managers.iter().flatten();
+        let known: Vec<&str> = known.map(|manager| manager.addr.as_str()).collect();
+        let what = "the swarm has no leader: more than half of its managers must be reachable";
+        Problem::new(what)
+            .evidence(format!(
+                "managers: {}\n{}",
+                known.join(", "),
+                self.error.trim()
+            ))
+            .hint(
+                "what runs goes on running, and this passes by itself within a minute if one manager has failed; \
+                 if more have, bring their machines back, or read `Half of the managers are gone` in \
+                 deploy/production/README.md",
+            )
+    }
 }
 
 impl Swarm {
@@ -86,13 +132,13 @@ impl Swarm {
     /// When none does, with the command that makes one.
     pub fn check(&self) -> anyhow::Result<String> {
         self.docker.check_engine()?;
-        let format = ["info", "--format", "{{json .Swarm}}"];
-        let text = self.docker.docker().args(format).text()?;
-        let membership: Membership =
-            serde_json::from_str(&text).context("reading the output of `docker info`")?;
+        let membership = Membership::of(&self.docker)?;
 
         let init = self.docker.target().render_command("swarm init");
         match membership.local_node_state.as_str() {
+            "active" if membership.control_available && !membership.error.is_empty() => {
+                bail!(membership.without_leader())
+            }
             "active" if membership.control_available => Ok(membership.node),
             "active" => bail!(
                 Problem::new(

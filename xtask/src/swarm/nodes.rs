@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use serde::Deserialize;
 
+use crate::docker::versions::Version;
 use crate::problem::Problem;
 
+/// What the labels that matter here begin with.
+pub const OURS: &str = "analytics.";
 /// The label of the one node that has the volumes of the databases.
 pub const DATA: &str = "analytics.data";
 /// The label of the nodes that public names lead to.
@@ -30,7 +33,31 @@ pub struct Node {
 #[serde(rename_all = "PascalCase")]
 struct ManagerStatus {
     #[serde(default)]
+    leader: bool,
+    #[serde(default)]
     reachability: String,
+    /// Where the other managers reach it.
+    #[serde(default)]
+    addr: String,
+}
+
+/// What a node is in its swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Worker,
+    Manager,
+    /// The manager that decides.
+    Leader,
+}
+
+impl Role {
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Worker => "worker",
+            Role::Manager => "manager",
+            Role::Leader => "leader",
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +73,8 @@ struct Spec {
 struct Description {
     hostname: String,
     #[serde(default)]
+    platform: Platform,
+    #[serde(default)]
     resources: Resources,
     #[serde(default)]
     engine: Engine,
@@ -59,8 +88,17 @@ struct Resources {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
+struct Platform {
+    architecture: String,
+    #[serde(rename = "OS")]
+    os: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct Engine {
     engine_version: String,
+    labels: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,6 +129,75 @@ impl Node {
         &self.description.engine.engine_version
     }
 
+    pub fn role(&self) -> Role {
+        match &self.manager_status {
+            None => Role::Worker,
+            Some(status) if status.leader => Role::Leader,
+            Some(_) => Role::Manager,
+        }
+    }
+
+    /// Where another node asks it to be let into the swarm; none of a worker.
+    pub fn manager_address(&self) -> Option<&str> {
+        let status = self.manager_status.as_ref()?;
+        Some(status.addr.as_str()).filter(|it| !it.is_empty())
+    }
+
+    /// Its labels that matter here, without what they have in common in front, and their values.
+    pub fn labels(&self) -> BTreeMap<&str, &str> {
+        let labels = self.spec.labels.iter();
+        let ours = labels.filter_map(|(name, value)| Some((name.strip_prefix(OURS)?, &**value)));
+        ours.collect()
+    }
+
+    /// The same, as a person writes them: `data`, and `member=2` for one that says more than that it is there.
+    pub fn render_labels(&self) -> String {
+        let labels = self.labels().into_iter();
+        let words = labels.map(|(name, value)| match value {
+            "true" => name.to_owned(),
+            value => format!("{name}={value}"),
+        });
+        words.collect::<Vec<_>>().join(",")
+    }
+
+    /// What a condition of a placement is about, `node.role` and the like; nothing where it is not known here.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        match name {
+            "node.id" => Some(&self.id),
+            "node.hostname" => Some(self.hostname()),
+            "node.role" if self.is_manager() => Some("manager"),
+            "node.role" => Some("worker"),
+            "node.platform.os" => Some(&self.description.platform.os),
+            "node.platform.arch" => Some(&self.description.platform.architecture),
+            _ => {
+                if let Some(label) = name.strip_prefix("node.labels.") {
+                    return Some(value_of(&self.spec.labels, label));
+                }
+                let label = name.strip_prefix("engine.labels.")?;
+                Some(value_of(&self.description.engine.labels, label))
+            }
+        }
+    }
+
+    /// What is known against its engine, 2026-11-25.
+    pub fn engine_trouble(&self) -> Option<EngineTrouble> {
+        let (name, written) = (self.hostname(), self.engine_version());
+        let version = Version::parse(written)?;
+        if version < Version(25, 0, 0) {
+            let what = format!("the engine {written} of {name} is older than 25.0");
+            let hint = "install a newer Docker Engine on it";
+            return Some(EngineTrouble::TooOld(Problem::new(what).hint(hint)));
+        }
+        if version >= Version(29, 0, 0) && version < Version(29, 7, 3) {
+            let what = format!(
+                "the engine {written} of {name} loses names for ever when it was cut off for some seconds"
+            );
+            let hint = "install a later version; until then `docker service update --force analytics_umami` heals a service, as here umami";
+            return Some(EngineTrouble::LosesNames(Problem::new(what).hint(hint)));
+        }
+        None
+    }
+
     pub fn is_manager(&self) -> bool {
         self.manager_status.is_some()
     }
@@ -110,6 +217,16 @@ impl Node {
         self.status.state == "ready"
     }
 
+    /// active, pause or drain: whether its tasks are to stay, and new ones may come.
+    pub fn availability(&self) -> &str {
+        &self.spec.availability
+    }
+
+    /// ready, down, unknown or disconnected: what the swarm knows of it.
+    pub fn reached(&self) -> &str {
+        &self.status.state
+    }
+
     /// Whether tasks may be placed on it.
     pub fn takes_tasks(&self) -> bool {
         self.is_ready() && self.spec.availability == "active"
@@ -120,6 +237,59 @@ impl Node {
         match self.spec.availability.as_str() {
             "active" => &self.status.state,
             other => other,
+        }
+    }
+}
+
+fn value_of<'a>(labels: &'a BTreeMap<String, String>, label: &str) -> &'a str {
+    labels.get(label).map_or("", String::as_str)
+}
+
+/// Why an engine is not to be relied on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineTrouble {
+    TooOld(Problem),
+    /// moby#53141, in 29.0 to 29.7.2.
+    LosesNames(Problem),
+}
+
+impl EngineTrouble {
+    pub fn problem(&self) -> &Problem {
+        match self {
+            EngineTrouble::TooOld(problem) | EngineTrouble::LosesNames(problem) => problem,
+        }
+    }
+
+    pub fn what(&self) -> String {
+        self.problem().what.clone()
+    }
+}
+
+/// Finds a node by its name, or by its id or the beginning of that.
+///
+/// # Errors
+/// When there is none, or several have the name.
+pub fn find<'a>(nodes: &'a [Node], wanted: &str) -> Result<&'a Node, Problem> {
+    let is_named = |node: &&Node| node.hostname() == wanted;
+    let has_id = |node: &&Node| wanted.len() >= 5 && node.id.starts_with(wanted);
+    let found: Vec<&Node> = match nodes.iter().filter(is_named).collect::<Vec<_>>() {
+        named if named.is_empty() => nodes.iter().filter(has_id).collect(),
+        named => named,
+    };
+    match found.as_slice() {
+        [node] => Ok(node),
+        [] => {
+            let names: Vec<&str> = nodes.iter().map(Node::hostname).collect();
+            let problem = Problem::new(format!("the swarm has no node {wanted}"));
+            Err(problem.hint(format!("name one of {}", names.join(", "))))
+        }
+        several => {
+            let ids = several
+                .iter()
+                .map(|node| format!("{} ({})", node.id, node.state()));
+            let ids: Vec<String> = ids.collect();
+            let what = format!("{} nodes are called {wanted}", several.len());
+            Err(Problem::new(what).hint(format!("name it by its id: {}", ids.join(", "))))
         }
     }
 }
@@ -205,6 +375,28 @@ mod tests {
             r#"{"analytics.data":"true","analytics.edge":"true"}"#,
         )]);
         assert!(missing_labels(&labelled).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_node_is_found_by_its_name_or_else_by_its_id() {
+        let some = nodes(&[node("n1", "{}"), node("n2", "{}"), node("n2", "{}")]);
+        assert_eq!(find(&some, "n1").unwrap().hostname(), "n1");
+        assert_eq!(find(&some, "n1-id").unwrap().hostname(), "n1");
+        let problem = find(&some, "n9").unwrap_err();
+        assert_eq!(problem.what, "the swarm has no node n9");
+        let problem = find(&some, "n2").unwrap_err();
+        assert_eq!(problem.what, "2 nodes are called n2");
+        assert!(problem.hint.unwrap().contains("n2-id (ready)"));
+    }
+
+    #[test]
+    fn labels_are_ours_alone_and_say_what_they_say() {
+        let labels = r#"{"analytics.edge":"true","analytics.member":"2","other":"true"}"#;
+        let some = nodes(&[node("n1", labels)]);
+        assert_eq!(some[0].render_labels(), "edge,member=2");
+        assert_eq!(some[0].attribute("node.labels.other"), Some("true"));
+        assert_eq!(some[0].attribute("node.labels.none"), Some(""));
+        assert_eq!(some[0].attribute("node.ip"), None);
     }
 
     #[test]

@@ -43,6 +43,8 @@ mod production_artifacts;
 mod production_database;
 #[cfg(unix)]
 mod production_edge;
+#[cfg(unix)]
+mod production_nodes;
 mod public;
 #[cfg(target_os = "linux")]
 mod pull;

@@ -31,9 +31,26 @@ const VERBS: [&str; 17] = [
 ];
 
 /// Those of production.
-const PRODUCTION: [&str; 13] = [
-    "setup", "doctor", "deploy", "status", "logs", "verify", "rollback", "rotate", "backup",
-    "restore", "drill", "import", "remove",
+const PRODUCTION: [&str; 19] = [
+    "setup",
+    "doctor",
+    "deploy",
+    "status",
+    "logs",
+    "verify",
+    "rollback",
+    "rotate",
+    "backup",
+    "restore",
+    "drill",
+    "import",
+    "nodes",
+    "nodes add",
+    "nodes drain",
+    "nodes activate",
+    "nodes replace",
+    "nodes rebalance",
+    "remove",
 ];
 
 #[test]
@@ -45,7 +62,8 @@ fn help_of_everything() {
         text.push_str(&format!("\n=== {verb}\n{help}"));
     }
     for verb in PRODUCTION {
-        let help = checkout.xtask(&["production", verb, "--help"]);
+        let words: Vec<&str> = verb.split(' ').collect();
+        let help = checkout.xtask(&[&["production"], &words[..], &["--help"]].concat());
         let help = help.success().stdout;
         text.push_str(&format!("\n=== production {verb}\n{help}"));
     }

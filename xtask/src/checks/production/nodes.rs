@@ -1,9 +1,8 @@
 //! The nodes of the swarm: reached, enough of them, labelled, with engines that are known to work. Only looks.
 
 use crate::checks::finding::Finding;
-use crate::docker::versions::Version;
 use crate::problem::Problem;
-use crate::swarm::nodes::{DATA, Node, missing_labels};
+use crate::swarm::nodes::{DATA, EngineTrouble, Node, missing_labels};
 
 /// Everything on one node takes 2.4 GiB, and a task more while it is replaced.
 const ENOUGH_MEMORY: u64 = 3_500_000_000;
@@ -46,30 +45,18 @@ fn check_state(node: &Node) -> Option<Finding> {
     let problem = Problem::new(format!("the node {name} is {state}"));
     let hint = match state {
         "drain" | "pause" => {
-            format!("let it take tasks again: `docker node update --availability active {name}`")
+            format!("let it take tasks again: `cargo xtask production nodes activate {name}`")
         }
         _ => "look whether the machine runs, and its engine on it; `docker node ls`".to_owned(),
     };
     Some(Finding::error("nodes", problem.hint(hint)))
 }
 
-/// What is known of engines, 2026-11-25.
 fn check_engine(node: &Node) -> Option<Finding> {
-    let (name, written) = (node.hostname(), node.engine_version());
-    let version = Version::parse(written)?;
-    if version < Version(25, 0, 0) {
-        let what = format!("the engine {written} of {name} is older than 25.0");
-        let hint = "install a newer Docker Engine on it";
-        return Some(Finding::error("engines", Problem::new(what).hint(hint)));
-    }
-    if version >= Version(29, 0, 0) && version < Version(29, 7, 3) {
-        let what = format!(
-            "the engine {written} of {name} loses names for ever when it was cut off for some seconds"
-        );
-        let hint = "install a later version; until then `docker service update --force analytics_umami` heals a service, as here umami";
-        return Some(Finding::warning("engines", Problem::new(what).hint(hint)));
-    }
-    None
+    Some(match node.engine_trouble()? {
+        EngineTrouble::TooOld(problem) => Finding::error("engines", problem),
+        EngineTrouble::LosesNames(problem) => Finding::warning("engines", problem),
+    })
 }
 
 fn check_memory(node: &Node) -> Option<Finding> {

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod drill;
 pub mod import;
 pub mod logs;
+pub mod nodes;
 pub mod remove;
 pub mod restore;
 pub mod rollback;

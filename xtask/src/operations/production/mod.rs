@@ -2,6 +2,7 @@
 
 pub mod deploy;
 pub mod import;
+pub mod nodes;
 pub mod prove;
 pub mod release;
 pub mod restore;
