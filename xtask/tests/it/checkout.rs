@@ -352,7 +352,8 @@ impl From<Output> for Run {
     }
 }
 
-/// The image of ours that stands in for the one that the compose file names.
+/// The image of ours that stands in for the one that the compose file names; where the real one is at hand, such as
+/// in `XTASK_GLITCHTIP_IMAGE`, that one.
 fn standin(image: &str, version: GlitchTip) -> String {
     let standins = BTreeMap::from([
         ("POSTGRES", "postgres:15".to_owned()),
@@ -363,8 +364,9 @@ fn standin(image: &str, version: GlitchTip) -> String {
     let found = standins
         .iter()
         .find(|(name, _)| image.starts_with(&format!("${{{name}_IMAGE")));
-    let (_, name) = found.unwrap_or_else(|| panic!("no image stands in for {image}"));
-    format!("analytics-standin/{name}")
+    let (variable, name) = found.unwrap_or_else(|| panic!("no image stands in for {image}"));
+    std::env::var(format!("XTASK_{variable}_IMAGE"))
+        .unwrap_or_else(|_| format!("analytics-standin/{name}"))
 }
 
 fn free_port() -> u16 {

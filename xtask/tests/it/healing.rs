@@ -3,6 +3,10 @@
 //! CI runs a short form. The whole of it, with a minute of load around each death:
 //!
 //!     XTASK_HEALING_SECONDS=60 cargo test --package xtask --test it healing -- --include-ignored --nocapture
+//!
+//! With the real applications in the place of the stand-ins, where their images are:
+//!
+//!     XTASK_UMAMI_IMAGE=… XTASK_GLITCHTIP_IMAGE=… XTASK_HEALING_SECONDS=60 cargo test … glitchtip_5 …
 
 use std::collections::HashSet;
 use std::thread;
