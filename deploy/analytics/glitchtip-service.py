@@ -19,8 +19,9 @@ The faults of the worker, measured in 2026-11:
   Alerts, retention and new partitions stop, and nothing else shows it.
 - celery-batches 0.10, of GlitchTip 5.2: after a lost connection the timer is gone
   that hands collected events on. They wait for ever, unacknowledged.
-- Both: events that meet a PostgreSQL which is away are not tried again. 6.2.6 keeps
-  them with what failed, where nobody looks; 5.2 forgets them.
+- django-vtasks: events that meet a PostgreSQL which is away are not tried again, but
+  kept with what failed, where nobody looks.
+What both lose of a batch is the affair of glitchtip_worker.py, the worker's settings.
 
 Python's own library is all that this needs, except to retry events: the images differ.
 """
@@ -36,6 +37,7 @@ import urllib.parse
 
 SCRIPTS = ["bin/run-worker.sh", "bin/run-celery-with-beat.sh"]
 FALLBACK = ["python", "manage.py", "runworker", "--scheduler"]
+SETTINGS = "/glitchtip-worker/glitchtip_worker.py"
 
 # What vtasks calls the lock that its scheduler renews each second; it lives for 15. Until 2.0 without braces.
 SCHEDULER_LOCKS = ["{vt}:scheduler:vtasks_scheduler_lock", "vt:scheduler:vtasks_scheduler_lock"]
@@ -53,8 +55,10 @@ PAGE_OF_DATABASE = "/api/settings/"
 
 # A worker asks its queue again after a second or two.
 LONGEST_WAIT = 15
-# GlitchTip hands collected events on after two seconds.
-LONGEST_HOLD = 12
+# GlitchTip hands collected events on after two seconds, and acknowledges them when they are stored.
+LONGEST_HOLD = 20
+# Touched by the worker's settings while it tries to store events in a PostgreSQL that is away.
+WAITS_FOR_DATABASE = "/tmp/worker-waits-for-database"
 
 # For how many seconds a fault must have been seen before the service is ended.
 WORKER_PATIENCE, WORKER_PATIENCE_AT_START, WEB_PATIENCE = 8, 60, 55
@@ -79,6 +83,10 @@ def main():
 
 
 def become_worker():
+    if os.path.exists(SETTINGS):
+        folder, name = os.path.split(SETTINGS)
+        os.environ["PYTHONPATH"] = folder
+        os.environ["DJANGO_SETTINGS_MODULE"] = name.removesuffix(".py")
     script = next((script for script in SCRIPTS if os.path.exists(script)), None)
     if script is None:
         os.environ["IS_WORKER"] = "true"
@@ -210,6 +218,8 @@ def is_worth_retrying(task):
 
 def find_stuck_event(redis):
     """An event that a Celery worker has taken and then neither stored nor given up."""
+    if time.time() - changed_at(WAITS_FOR_DATABASE) < LONGEST_WAIT:
+        return None
     for tag in redis.ask("ZRANGEBYSCORE", TAKEN_AT, "-inf", time.time() - LONGEST_HOLD, "LIMIT", 0, 20):
         if EVENT_TASKS in (redis.ask("HGET", UNACKNOWLEDGED, tag) or ""):
             return f"events that the worker has taken are not stored after {LONGEST_HOLD} s"
@@ -242,6 +252,13 @@ def read_note(name):
             return file.read()
     except FileNotFoundError:
         return ""
+
+
+def changed_at(name):
+    try:
+        return os.path.getmtime(name)
+    except FileNotFoundError:
+        return 0
 
 
 def write_note(name, text):
