@@ -46,6 +46,7 @@ const PURE: &[&str] = &[
     "env/grammar.rs",
     "env/references.rs",
     "env/rules.rs",
+    "env/rules/table.rs",
     "env/template.rs",
     "hosts/block.rs",
     "hosts/cloud_init.rs",
