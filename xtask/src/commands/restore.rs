@@ -11,6 +11,8 @@ use crate::backup::stores::Stores;
 use crate::backup::{ENV, replace};
 use crate::checkout::Checkout;
 use crate::commands::Outcome;
+use crate::env::settings;
+use crate::env::values::Values;
 use crate::operations::env_file;
 use crate::operations::open::{Resume, open_locked};
 use crate::operations::restore::{self, Proof, Safety};
@@ -34,6 +36,9 @@ pub fn run(checkout: &Checkout, options: &cli::Restore) -> anyhow::Result<Outcom
     say_missing(&manifest)?;
     ensure_env_file(checkout, &mut archive)?;
     let timeout = Duration::from_secs(options.wait.timeout);
+    if let Some(problem) = settings::unrestorable_name(&Values::read(checkout)?) {
+        bail!(problem);
+    }
     let (session, stack) = open_locked(checkout, lock, Resume::Data, timeout)?;
 
     let stores = Stores::find(&session, &stack.desired)?;

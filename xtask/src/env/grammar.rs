@@ -25,6 +25,13 @@ pub struct Address<'a> {
 }
 
 impl Address<'_> {
+    /// Whether host and port are such that a request can be sent there.
+    pub fn has_host(&self) -> bool {
+        let is_host =
+            is_hostname(self.host) || (self.host.starts_with('[') && is_address(self.host));
+        is_host && self.port != Port::Invalid
+    }
+
     /// `None` without a scheme of the web.
     pub fn of(url: &str) -> Option<Address<'_>> {
         let (is_encrypted, rest) = match url.strip_prefix("https://") {
@@ -115,11 +122,14 @@ pub fn is_url_safe(value: &str) -> bool {
         .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
-/// A UUID in its usual form, with four hyphens.
+/// A UUID in its usual form, with four hyphens, and with a version and variant of RFC 9562.
 pub fn is_uuid(value: &str) -> bool {
     let is_hex = |part: &str| part.bytes().all(|b| b.is_ascii_hexdigit());
     let parts: Vec<&str> = value.split('-').collect();
-    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && parts.into_iter().all(is_hex)
+    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
+        && parts.iter().all(|part| is_hex(part))
+        && parts[2].starts_with(|c| matches!(c, '1'..='8'))
+        && parts[3].starts_with(['8', '9', 'a', 'b', 'A', 'B'])
 }
 
 /// A host name alone; letters beyond ASCII may stand in it.

@@ -10,7 +10,7 @@ use super::grammar::{Address, Port, parse_port};
 use super::template::{Template, is_placeholder};
 use crate::problem::Problem;
 use Severity::{Refused, Stops, Warning};
-use table::{RULES, Rule};
+use table::{DATABASES, RULES};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,23 +41,37 @@ pub fn check(env: &Reading, template: &Template, glitchtip_port: Option<u16>) ->
     };
     for assignment in env.assignments.iter().filter(is_effective) {
         violations.extend(check_form(assignment, template));
-        let value = assignment.value.as_str();
-        if value.is_empty() || is_placeholder(value) {
-            continue;
-        }
-        let broken =
-            |rule: &&Rule| rule.keys.contains(&assignment.key.as_str()) && (rule.is_broken)(value);
-        let broken = RULES.iter().filter(broken);
-        violations
-            .extend(broken.map(|rule| violation(rule.severity, assignment, rule.what, rule.hint)));
+        violations.extend(check_value(assignment));
     }
 
     let relations = Relations { env, template };
     violations.extend(relations.equal_ports());
     violations.extend(relations.equal_databases());
+    violations.extend(relations.default_database());
     violations.extend(relations.server_without_host());
     violations.extend(relations.domain_port(glitchtip_port));
     violations
+}
+
+/// What is wrong with the names of the applications' databases: with some of them a restore would delete
+/// what it must not.
+pub fn check_databases(env: &Reading) -> Vec<Violation> {
+    let assignments = DATABASES.iter().filter_map(|key| env.assignment(key));
+    assignments.flat_map(check_value).collect()
+}
+
+fn check_value(assignment: &Assignment) -> Vec<Violation> {
+    let value = assignment.value.as_str();
+    if value.is_empty() || is_placeholder(value) {
+        return Vec::new();
+    }
+    let key = assignment.key.as_str();
+    let broken = RULES
+        .iter()
+        .filter(|rule| rule.keys.contains(&key) && (rule.is_broken)(value));
+    broken
+        .map(|rule| violation(rule.severity, assignment, rule.what, rule.hint))
+        .collect()
 }
 
 fn violation(
@@ -171,6 +185,21 @@ impl Relations<'_> {
             "is the database of both Umami and GlitchTip",
             "give UMAMI_DATABASE and GLITCHTIP_DATABASE different names",
         )
+    }
+
+    /// Whether the database by which a server of somebody else's is entered is one that a restore must rename.
+    fn default_database(&self) -> Option<Violation> {
+        if self.value("POSTGRES_HOST").is_empty() {
+            return None;
+        }
+        let applications = ["UMAMI_DATABASE", "GLITCHTIP_DATABASE"].map(|key| self.value(key));
+        if !applications.contains(&self.value("POSTGRES_DB")) {
+            return None;
+        }
+        let assignment = self.env.assignment("POSTGRES_DB")?;
+        let what = "is an application's database too, which a restore has to replace";
+        let hint = "set it to another database that the role may connect to, such as postgres";
+        Some(violation(Stops, assignment, what, hint))
     }
 
     /// Settings of a server that is somebody else's, where none is named.

@@ -74,10 +74,21 @@ impl Settings {
 pub fn refused_value(values: &Values) -> Option<Problem> {
     let violations = check(values, None).into_iter();
     let mut refused = violations.filter(|it| it.severity == Severity::Refused);
-    refused.next().map(|it| Problem {
-        what: format!("{}, {}", values.name(), it.problem.what),
-        ..it.problem
-    })
+    refused.next().map(|it| named(values, it))
+}
+
+/// With the env file's name before the line.
+fn named(values: &Values, violation: Violation) -> Problem {
+    Problem {
+        what: format!("{}, {}", values.name(), violation.problem.what),
+        ..violation.problem
+    }
+}
+
+/// The name of a database with which a restore would delete what it must not, where there is one.
+pub fn unrestorable_name(values: &Values) -> Option<Problem> {
+    let violations = rules::check_databases(values.reading()).into_iter();
+    violations.map(|it| named(values, it)).next()
 }
 
 /// What of the env file will break; see [`rules::check`].

@@ -62,6 +62,55 @@ fn a_mistyped_folder_for_a_backup_is_refused() {
     assert!(!folder.parent().unwrap().exists());
 }
 
+/// PostgreSQL cuts names off at 63 bytes, and what is left of the name of a restored database would be that
+/// of the one in use.
+#[test]
+fn a_name_by_which_a_restore_would_delete_a_database_in_use_is_refused() {
+    let pretended = crate::pretend::Pretended::new();
+    let file = crate::journal::backup_file(pretended.checkout.root());
+    let env = pretended.checkout.read(".env");
+    let long = "a".repeat(63);
+    for (name, words) in [
+        (long.as_str(), "is longer than 48 bytes"),
+        ("glitchtip_db_restore", "ends in _restore"),
+    ] {
+        let text = env.replace("UMAMI_DATABASE=umami_db", &format!("UMAMI_DATABASE={name}"));
+        pretended.checkout.write(".env", &text);
+        let restore = ["restore", file.to_str().unwrap(), "--yes", "--no-backup"];
+        let run = pretended.xtask(&restore).code(1);
+        run.says("error: deploy/analytics/.env, line ").says(words);
+        assert_eq!(pretended.notes(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_database_whose_name_is_too_long_for_one_is_not_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let dropdb = folder.path().join("dropdb");
+    std::fs::write(&dropdb, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&dropdb, executable).unwrap();
+    let path = format!(
+        "{}:{}",
+        folder.path().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let script = crate::checkout::repository().join("xtask/src/backup/scripts/drop.sh");
+    let drop = |name: &str| {
+        let mut shell = Command::new("sh");
+        shell.arg(&script).arg(name).env("PATH", &path);
+        let run = Run::of(
+            shell
+                .env("PRIVILEGES", "all")
+                .env("POSTGRES_DB", "postgres"),
+        );
+        run.success().stdout
+    };
+    let fits = "é".repeat(31) + "a";
+    assert!(drop(&fits).contains(&fits));
+    assert_eq!(drop(&("é".repeat(31) + "ab")), "");
+}
+
 #[test]
 #[ignore = "starts containers"]
 fn a_database_is_made_on_a_volume_that_another_c_library_has_written_to() {

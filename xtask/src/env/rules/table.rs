@@ -4,7 +4,7 @@
 
 use super::Severity::{self, Refused, Stops, Warning};
 use crate::env::grammar::{
-    Address, Port, has_reserved_domain, is_address, is_count, is_email_address, is_email_url,
+    Address, has_reserved_domain, is_address, is_count, is_email_address, is_email_url,
     is_hostname, is_project_name, is_url_safe, is_uuid, parse_bool, parse_memory, parse_port,
 };
 
@@ -25,6 +25,9 @@ const MEMORY: &[&str] = &[
     "GLITCHTIP_MEMORY",
     "GLITCHTIP_WORKER_MEMORY",
 ];
+
+/// The applications' databases.
+pub const DATABASES: &[&str] = &["UMAMI_DATABASE", "GLITCHTIP_DATABASE"];
 
 /// Tried on Compose 2.26, Engine 26 and GlitchTip 5.2 (2026-11-25) unless a row says otherwise. Values that
 /// are empty or a placeholder are not held to them.
@@ -82,7 +85,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         keys: &["POSTGRES_USER"],
         severity: Stops,
-        is_broken: |value| matches!(value, "umami" | "glitchtip") || value.starts_with("pg_"),
+        is_broken: |value| {
+            matches!(value, "umami" | "glitchtip" | "public" | "none") || value.starts_with("pg_")
+        },
         what: "is a name that PostgreSQL or an application has for its own role",
         hint: "use another name, such as analytics_admin",
     },
@@ -121,6 +126,29 @@ pub const RULES: &[Rule] = &[
         what: "is longer than PostgreSQL's 63 bytes",
         hint: "use a shorter name",
     },
+    // `restore` calls its own databases as the stack's, with up to 15 bytes behind it.
+    Rule {
+        keys: DATABASES,
+        severity: Stops,
+        is_broken: |value| value.len() > 48 && value.len() <= 63,
+        what: "is longer than 48 bytes, which leaves `restore` no room for the names of its own databases",
+        hint: "use a shorter name; if the stack has data, run `cargo xtask backup` before, and restore \
+               that file afterwards",
+    },
+    Rule {
+        keys: DATABASES,
+        severity: Stops,
+        is_broken: |value| value.ends_with("_restore"),
+        what: "ends in _restore, as the databases that `restore` makes and deletes",
+        hint: "use another name, such as umami_db or glitchtip_db",
+    },
+    Rule {
+        keys: DATABASES,
+        severity: Stops,
+        is_broken: |value| matches!(value, "postgres" | "template0" | "template1"),
+        what: "is a database of PostgreSQL itself, and cannot be an application's",
+        hint: "use another name, such as umami_db or glitchtip_db",
+    },
     Rule {
         keys: &[
             "UMAMI_DATABASE",
@@ -133,12 +161,29 @@ pub const RULES: &[Rule] = &[
         what: "has characters that break the database's URL",
         hint: "use letters, digits and - . _ ~ alone",
     },
+    // Umami 3.1 looks at version and variant too.
     Rule {
         keys: &["UMAMI_WEBSITE_ID"],
         severity: Stops,
         is_broken: |value| !is_uuid(value),
-        what: "is not a UUID, and Umami accepts no event for it",
+        what: "is not a UUID of RFC 9562, and Umami accepts no event for it",
         hint: "empty the value, then run `cargo xtask setup`, which makes one",
+    },
+    // umami-accounts.sql has this one; whatever it holds is deleted by `verify`.
+    Rule {
+        keys: &["UMAMI_WEBSITE_ID"],
+        severity: Stops,
+        is_broken: |value| value.eq_ignore_ascii_case("ca5cade0-7e57-4e57-8e57-ca5cade07e57"),
+        what: "is the id of the website for test events, which `cargo xtask verify` empties",
+        hint: "empty the value, then run `cargo xtask setup`, which makes one",
+    },
+    // The accounts script takes it for no password at all.
+    Rule {
+        keys: &["UMAMI_ADMIN_PASSWORD"],
+        severity: Warning,
+        is_broken: |value| value == "umami",
+        what: "is the password that Umami ships, so nobody can log in with it",
+        hint: "empty the value, run `cargo xtask setup`, which makes one, then `cargo xtask up`",
     },
     Rule {
         keys: &["UMAMI_HOSTNAME", "SITE_DOMAIN"],
@@ -146,6 +191,13 @@ pub const RULES: &[Rule] = &[
         is_broken: |value| !is_hostname(value),
         what: "is not a host name",
         hint: "write the name alone, without scheme, port and path: analytics.local",
+    },
+    Rule {
+        keys: &["UMAMI_URL"],
+        severity: Stops,
+        is_broken: |value| !Address::of(value.trim()).is_some_and(|it| it.has_host()),
+        what: "is not the address of a website",
+        hint: "write it as https://analytics.example.com",
     },
     // django-environ takes such a value for the name of another variable.
     Rule {
@@ -172,10 +224,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         keys: &["GLITCHTIP_DOMAIN"],
         severity: Stops,
-        is_broken: |value| {
-            Address::of(value).is_some_and(|it| it.port == Port::Invalid || it.host.is_empty())
-        },
-        what: "has no host name, or a port that is not a number from 1 to 65535",
+        is_broken: |value| Address::of(value).is_some_and(|it| !it.has_host()),
+        what: "has no valid host name, or a port that is not a number from 1 to 65535",
         hint: "write it as http://errors.local:3002 or https://errors.example.com",
     },
     Rule {
@@ -235,6 +285,37 @@ pub const RULES: &[Rule] = &[
         is_broken: |value| !is_count(value, 1000),
         what: "is not a number of tasks from 1 to 1000",
         hint: "write a number alone, such as 4",
+    },
+    // Python's names for levels, of which GlitchTip 6 takes no other.
+    Rule {
+        keys: &["GLITCHTIP_WORKER_LOG_LEVEL"],
+        severity: Stops,
+        is_broken: |value| !matches!(value, "DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL"),
+        what: "is not a level of Python's logging, and GlitchTip's worker does not start",
+        hint: "write WARNING, or one of DEBUG, INFO, ERROR and CRITICAL",
+    },
+    // The columns of GlitchTip 5.2.
+    Rule {
+        keys: &["GLITCHTIP_PROJECT"],
+        severity: Stops,
+        is_broken: |value| value.chars().count() > 64,
+        what: "is longer than the 64 characters that GlitchTip accepts",
+        hint: "use a shorter name",
+    },
+    Rule {
+        keys: &["GLITCHTIP_ORGANIZATION"],
+        severity: Stops,
+        is_broken: |value| value.chars().count() > 200,
+        what: "is longer than the 200 characters that GlitchTip accepts",
+        hint: "use a shorter name",
+    },
+    // glitchtip-accounts.py finds a project by its name or slug.
+    Rule {
+        keys: &["GLITCHTIP_PROJECT"],
+        severity: Stops,
+        is_broken: |value| value.trim().to_lowercase().replace([' ', '_'], "-") == "xtask-verify",
+        what: "is the project for test errors, which `cargo xtask verify` deletes",
+        hint: "use another name, such as website",
     },
     Rule {
         keys: &["GLITCHTIP_WORKER_POOL"],

@@ -85,6 +85,7 @@ const BROKEN: &[(&str, Severity, &str)] = &[
     ("POSTGRES_SSLMODE=require", Stops, "without POSTGRES_HOST"),
     ("POSTGRES_USER=umami", Stops, "has for its own role"),
     ("POSTGRES_USER=pg_admin", Stops, "has for its own role"),
+    ("POSTGRES_USER=public", Stops, "has for its own role"),
     ("UMAMI_DATABASE=my?db", Stops, "break the database's URL"),
     (
         "UMAMI_DATABASE_PASSWORD=a/b",
@@ -116,6 +117,31 @@ const BROKEN: &[(&str, Severity, &str)] = &[
         Stops,
         "63 bytes",
     ),
+    (
+        "UMAMI_DATABASE=a23456789_123456789_123456789_123456789_123456789",
+        Stops,
+        "longer than 48 bytes",
+    ),
+    (
+        "GLITCHTIP_DATABASE=umami_db_restore",
+        Stops,
+        "ends in _restore",
+    ),
+    (
+        "UMAMI_DATABASE=glitchtip_db_before_restore",
+        Stops,
+        "ends in _restore",
+    ),
+    (
+        "UMAMI_DATABASE=template1",
+        Stops,
+        "a database of PostgreSQL itself",
+    ),
+    (
+        "POSTGRES_HOST=db\nPOSTGRES_DB=umami_db",
+        Stops,
+        "is an application's database too",
+    ),
     ("UMAMI_WEBSITE_ID=my-site", Stops, "is not a UUID"),
     (
         "UMAMI_WEBSITE_ID=0d6f9a5e1c2b4d3e8f7a6b5c4d3e2f1a",
@@ -132,6 +158,53 @@ const BROKEN: &[(&str, Severity, &str)] = &[
         Stops,
         "is not a UUID",
     ),
+    // Version 1 with a variant that there is not, and two without a version.
+    (
+        "UMAMI_WEBSITE_ID=11111111-1111-1111-1111-111111111111",
+        Stops,
+        "is not a UUID",
+    ),
+    (
+        "UMAMI_WEBSITE_ID=00000000-0000-0000-0000-000000000000",
+        Stops,
+        "is not a UUID",
+    ),
+    (
+        "UMAMI_WEBSITE_ID=0d6f9a5e-1c2b-0d3e-8f7a-6b5c4d3e2f1a",
+        Stops,
+        "is not a UUID",
+    ),
+    (
+        "UMAMI_WEBSITE_ID=CA5CADE0-7e57-4e57-8e57-ca5cade07e57",
+        Stops,
+        "the website for test events",
+    ),
+    (
+        "UMAMI_ADMIN_PASSWORD=umami",
+        Warning,
+        "the password that Umami ships",
+    ),
+    (
+        "UMAMI_URL=analytics.example.com",
+        Stops,
+        "is not the address",
+    ),
+    (
+        "UMAMI_URL=https://analytics.example.com:99999",
+        Stops,
+        "is not the address",
+    ),
+    (
+        "UMAMI_URL=https://me:secret@analytics.example.com",
+        Stops,
+        "is not the address",
+    ),
+    (
+        "UMAMI_URL='https://a b.example'",
+        Stops,
+        "is not the address",
+    ),
+    ("UMAMI_URL=https://", Stops, "is not the address"),
     (
         "UMAMI_HOSTNAME=http://analytics.local",
         Warning,
@@ -159,12 +232,22 @@ const BROKEN: &[(&str, Severity, &str)] = &[
     (
         "GLITCHTIP_DOMAIN=http://errors.local:port",
         Stops,
-        "has no host name, or a port",
+        "has no valid host name, or a port",
     ),
     (
         "GLITCHTIP_DOMAIN=https://:3002",
         Stops,
-        "has no host name, or a port",
+        "has no valid host name, or a port",
+    ),
+    (
+        "GLITCHTIP_DOMAIN='http://errors local:3002'",
+        Stops,
+        "has no valid host name, or a port",
+    ),
+    (
+        "GLITCHTIP_DOMAIN=http://me:pw@errors.local:3002",
+        Stops,
+        "has no valid host name, or a port",
     ),
     (
         "GLITCHTIP_DOMAIN=http://errors.local:3002/",
@@ -281,6 +364,26 @@ const BROKEN: &[(&str, Severity, &str)] = &[
         Warning,
         "neither True nor False",
     ),
+    (
+        "GLITCHTIP_WORKER_LOG_LEVEL=loud",
+        Stops,
+        "is not a level of Python's logging",
+    ),
+    (
+        "GLITCHTIP_WORKER_LOG_LEVEL=info",
+        Stops,
+        "is not a level of Python's logging",
+    ),
+    (
+        "GLITCHTIP_PROJECT=a23456789_123456789_123456789_123456789_123456789_123456789_12345",
+        Stops,
+        "longer than the 64 characters",
+    ),
+    (
+        "GLITCHTIP_PROJECT='Xtask verify'",
+        Stops,
+        "the project for test errors",
+    ),
     ("GLITCHTIP_API_TOKEN=short", Warning, "32 to 64"),
     (
         "UMAMI_ADMIN_PASSWORD=change_this_is_Mine",
@@ -380,6 +483,12 @@ fn values_that_work_break_no_rule() {
         "ADMIN_EMAIL=me@localhost.me",
         "ADMIN_EMAIL=x\nADMIN_EMAIL=a@b.me",
         "GLITCHTIP_RETENTION_DAYS=1",
+        "POSTGRES_DB=umami_db",
+        "UMAMI_URL=https://analytics.example.com/umami/",
+        "UMAMI_URL=http://[::1]:8080",
+        "UMAMI_WEBSITE_ID=0198F9A5-1c2b-7d3e-bf7a-6b5c4d3e2f1a",
+        "UMAMI_DATABASE=a23456789_123456789_123456789_123456789_12345678",
+        "GLITCHTIP_WORKER_LOG_LEVEL=INFO",
         "GLITCHTIP_USER_REGISTRATION=yes",
         "MINE=$HOME\nOTHER=change_this",
         "UMAMI_HOSTNAME=my-host",
