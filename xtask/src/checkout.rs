@@ -1,10 +1,12 @@
 //! Where things are in this checkout. Must never write any of it, and never knows of Docker.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
 use crate::problem::Problem;
+use crate::system::files;
 
 /// The folder of the stack on one machine.
 const ANALYTICS: &str = "deploy/analytics";
@@ -52,6 +54,9 @@ impl Checkout {
         let has_stack =
             |folder: &&Path| folder.join("deploy/analytics").join(COMPOSE_FILE).is_file();
         let root = start.ancestors().find(has_stack).ok_or_else(|| {
+            if let Some(closed) = closed(start) {
+                return closed;
+            }
             let what = format!(
                 "no deploy/analytics/{COMPOSE_FILE} in {} or above it",
                 start.display()
@@ -138,4 +143,13 @@ impl Checkout {
             .display()
             .to_string()
     }
+}
+
+/// Why it cannot be seen whether a folder is in a checkout, where that is so.
+fn closed(start: &Path) -> Option<anyhow::Error> {
+    start.ancestors().find_map(|folder| {
+        let path = folder.join(ANALYTICS).join(COMPOSE_FILE);
+        let error = path.metadata().err()?;
+        (error.kind() == ErrorKind::PermissionDenied).then(|| files::explain(&path, error))
+    })
 }

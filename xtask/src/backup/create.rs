@@ -125,6 +125,22 @@ fn name_interrupt(stores: &Stores, error: anyhow::Error) -> anyhow::Error {
         .into()
 }
 
+/// An empty file in the folder for backups, which is made if it is the stack's own.
+fn begin(session: &Session, folder: &Path, prefix: &str) -> anyhow::Result<files::Draft> {
+    let made = files::ensure_private_folder(folder).and_then(|()| {
+        files::remove_abandoned(folder, prefix);
+        files::begin_private(folder, prefix)
+    });
+    if folder == session.checkout.backups() {
+        return made;
+    }
+    // One of the user's choice may rightly belong to somebody else.
+    made.with_context(|| {
+        Problem::new("the backup cannot be written")
+            .hint("choose a folder that exists and is yours: `cargo xtask backup --output ~`")
+    })
+}
+
 /// [`create`] of stores that have been opened, which are left as they are.
 ///
 /// # Errors
@@ -138,9 +154,7 @@ pub fn create_from(
     let versions = start_versions(stores);
     let project = &stores.config.name;
     let prefix = format!(".{project}-backup-");
-    files::ensure_private_folder(wanted.folder)?;
-    files::remove_abandoned(wanted.folder, &prefix);
-    let draft = files::begin_private(wanted.folder, &prefix)?;
+    let draft = begin(session, wanted.folder, &prefix)?;
     let clone = draft.as_file().try_clone().context("writing the backup")?;
     let mut archive = Archive::write_to(clone);
 

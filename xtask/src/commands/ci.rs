@@ -72,7 +72,7 @@ enum Of {
     Rig,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need {
         test: "scripts::shellcheck_finds_nothing",
         of: Of::Program("shellcheck"),
@@ -95,6 +95,10 @@ const NEEDS: [Need; 7] = [
     },
     Need {
         test: "setup::every_command_says_who_owns",
+        of: Of::Root,
+    },
+    Need {
+        test: "setup::a_folder_of_somebody_else",
         of: Of::Root,
     },
     Need {

@@ -9,6 +9,9 @@ use tempfile::{Builder, NamedTempFile};
 
 use crate::problem::Problem;
 
+/// A file without its final name yet; gone with the value.
+pub type Draft = NamedTempFile;
+
 /// What a private file is called until it is whole.
 const UNFINISHED: &str = ".env.new-";
 
@@ -43,42 +46,97 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// Why a file cannot be read or written, with what to do about it.
-fn explain(path: &Path, error: io::Error) -> anyhow::Error {
+pub fn explain(path: &Path, error: io::Error) -> anyhow::Error {
     let name = path.display();
+    let quoted = quote(path);
     let problem = match error.kind() {
         io::ErrorKind::NotFound if path.is_symlink() => {
             Problem::new(format!("{name} is a link to a file that does not exist")).hint(format!(
-                "make its target, or remove the link: `rm '{name}'`"
+                "make its target, or remove the link: `rm {quoted}`"
             ))
         }
         io::ErrorKind::IsADirectory => Problem::new(format!("{name} is a folder, not a file"))
-            .hint(format!("move it away: `mv '{name}' '{name}.old'`")),
-        io::ErrorKind::PermissionDenied => not_permitted(path),
+            .hint(format!("move it away: `mv {quoted} {}`", quote(&old(path)))),
+        io::ErrorKind::PermissionDenied => not_permitted(path, "read"),
         _ => return anyhow::Error::new(error).context(format!("reading {name}")),
     };
     anyhow::Error::new(error).context(problem)
 }
 
-#[cfg(unix)]
-fn not_permitted(path: &Path) -> Problem {
-    use std::os::unix::fs::MetadataExt;
-    let name = path.display();
-    let owner = fs::symlink_metadata(path).map(|metadata| metadata.uid());
-    let what = match owner {
-        Ok(0) => format!("{name} belongs to root, so you may not read it"),
-        Ok(owner) => {
-            format!("{name} belongs to the user with the id {owner}, so you may not read it")
+/// Why nothing can be made in a folder, with what to do about it where that is known; else what was being done.
+fn explain_unwritable(folder: &Path, error: io::Error, doing: String) -> anyhow::Error {
+    let problem = match error.kind() {
+        io::ErrorKind::PermissionDenied => not_permitted(folder, "write to"),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            let name = folder.display();
+            let what = format!("{name} is on a file system that is mounted read-only");
+            Problem::new(what).hint("work in a checkout on a disk that you can write to")
         }
-        Err(_) => format!("you may not look into the folder of {name}"),
+        _ => return anyhow::Error::new(error).context(doing),
     };
-    Problem::new(what).hint(format!(
-        "give it to yourself: `sudo chown \"$(id -u):$(id -g)\" '{name}'`"
+    anyhow::Error::new(error).context(problem)
+}
+
+/// Whose a file or folder is that we may not use. Where we may not even see it, a folder around it is closed.
+#[cfg(unix)]
+fn not_permitted(path: &Path, using: &str) -> Problem {
+    use std::os::unix::fs::MetadataExt;
+
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return closed(path);
+    };
+    let (name, quoted) = (path.display(), quote(path));
+    if Some(metadata.uid()) == own_id() {
+        return Problem::new(format!("the mode of {name} does not let you {using} it"))
+            .hint(format!("allow it: `chmod u+rwX {quoted}`"));
+    }
+    let owner = match metadata.uid() {
+        0 => "root".to_owned(),
+        id => format!("the user with the id {id}"),
+    };
+    Problem::new(format!(
+        "{name} belongs to {owner}, so you may not {using} it"
+    ))
+    .hint(format!(
+        "give it to yourself: `sudo chown -R \"$(id -u):$(id -g)\" {quoted}`"
     ))
 }
 
+/// The folder around `path` that we may not look into.
+#[cfg(unix)]
+fn closed(path: &Path) -> Problem {
+    let mut folders = path.ancestors().skip(1);
+    let closed = folders.find(|it| fs::symlink_metadata(it).is_ok());
+    let closed = closed.unwrap_or(Path::new("/"));
+    Problem::new(format!("you may not look into {}", closed.display())).hint(format!(
+        "work in a checkout of your own, or let others pass through: `sudo chmod a+x {}`",
+        quote(closed)
+    ))
+}
+
+/// Who runs this; known on Linux alone.
+#[cfg(unix)]
+fn own_id() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let own = cfg!(target_os = "linux").then(|| fs::metadata("/proc/self").ok());
+    own.flatten().map(|metadata| metadata.uid())
+}
+
 #[cfg(not(unix))]
-fn not_permitted(path: &Path) -> Problem {
-    Problem::new(format!("you may not read {}", path.display()))
+fn not_permitted(path: &Path, using: &str) -> Problem {
+    Problem::new(format!("you may not {using} {}", path.display()))
+}
+
+/// The name for what is moved out of the way.
+fn old(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".old");
+    PathBuf::from(name)
+}
+
+/// A path as a shell takes it for one word.
+fn quote(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 /// A new file for its owner alone (0600) in `folder`, with a name of its own; gone unless it is given a
@@ -86,9 +144,10 @@ fn not_permitted(path: &Path) -> Problem {
 ///
 /// # Errors
 /// When the folder cannot be written to.
-pub fn begin_private(folder: &Path, prefix: &str) -> anyhow::Result<NamedTempFile> {
+pub fn begin_private(folder: &Path, prefix: &str) -> anyhow::Result<Draft> {
     let made = Builder::new().prefix(prefix).tempfile_in(folder);
-    made.with_context(|| format!("making a file in {}", folder.display()))
+    let doing = format!("making a file in {}", folder.display());
+    made.map_err(|error| explain_unwritable(folder, error, doing))
 }
 
 /// Replaces a private file in one step: whoever looks sees the old one or the new one, and nobody
@@ -143,7 +202,7 @@ pub fn keep_owner(_: &File, _: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When `target` exists, which then stays as it is.
-pub fn publish(file: NamedTempFile, target: &Path) -> anyhow::Result<()> {
+pub fn publish(file: Draft, target: &Path) -> anyhow::Result<()> {
     let doing = || format!("writing {}", target.display());
     let folder = target.parent().with_context(doing)?;
     keep_owner(file.as_file(), target).with_context(doing)?;
@@ -178,12 +237,12 @@ pub fn ensure_private_folder(folder: &Path) -> anyhow::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         builder.mode(0o700);
     }
-    builder
-        .create(folder)
-        .with_context(|| format!("making the folder {}", folder.display()))?;
-    let made =
-        File::open(folder).and_then(|made| keep_owner(&made, folder.parent().unwrap_or(folder)));
-    made.with_context(|| format!("making the folder {}", folder.display()))
+    let doing = || format!("making the folder {}", folder.display());
+    let parent = folder.parent().unwrap_or(folder);
+    let made = builder.create(folder);
+    made.map_err(|error| explain_unwritable(parent, error, doing()))?;
+    let made = File::open(folder).and_then(|made| keep_owner(&made, parent));
+    made.with_context(doing)
 }
 
 /// A file's size in bytes.

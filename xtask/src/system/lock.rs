@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use anyhow::Context;
 
+use super::files;
 use crate::terminal::say;
 
 /// Held by whoever changes a stack; others wait. It ends with the last process that has it.
@@ -19,7 +20,7 @@ impl Lock {
     /// # Errors
     /// When the file is not there or cannot be read.
     pub fn acquire(path: &Path) -> anyhow::Result<Lock> {
-        let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+        let file = File::open(path).map_err(|error| files::explain(path, error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -246,6 +246,31 @@ fn every_command_says_who_owns_a_file_that_it_may_not_read() {
 }
 
 #[test]
+#[ignore = "needs root"]
+fn a_folder_of_somebody_else_is_named_with_what_to_type() {
+    let checkout = Checkout::new();
+    fs::set_permissions(checkout.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    let folder = checkout.path("");
+    let run_as_nobody = || {
+        let mut command = checkout.xtask_command(&["setup"]);
+        Run::of(command.uid(65534).gid(65534)).code(1)
+    };
+
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = run_as_nobody().says("deploy/analytics belongs to root, so you may not write to it");
+    run.says("hint: give it to yourself: `sudo chown -R ");
+
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    let run = run_as_nobody().says("you may not look into ");
+    run.says("`sudo chmod a+x '");
+
+    chown(&folder, Some(65534), Some(65534)).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+    let run = run_as_nobody().says("the mode of ");
+    run.says("hint: allow it: `chmod u+rwX '");
+}
+
+#[test]
 fn references_see_what_compose_lets_them_see() {
     let checkout = Checkout::new();
     // The shell has both; the second is one that the stack knows, so children do not inherit it.
