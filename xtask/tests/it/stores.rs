@@ -228,6 +228,7 @@ fn check_up(checkout: &Checkout, case: &Case) {
         return;
     }
     let run = run.code(1).says(case.store());
+    let run = run.says("  cause: ").says("  hint: ");
     assert!(
         run.stderr.contains("`cargo xtask "),
         "no command:\n{}",
