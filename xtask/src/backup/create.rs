@@ -384,7 +384,7 @@ fn report(manifest: &Manifest, size: u64, env: EnvPart) {
     if manifest.is_complete() {
         say!("saved {rows} rows ({size}), {proof}");
     } else {
-        say!("saved a part: {rows} rows ({size}), {proof}");
+        say!("saved in part: {rows} rows ({size}), {proof}");
     }
     for (what, why) in &manifest.missing {
         terminal::say_warning(&Problem::new(format!("not saved: {what} ({why})")));

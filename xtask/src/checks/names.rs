@@ -103,14 +103,14 @@ fn describe_owner(thing: &Thing) -> String {
 
 fn container_taken(container: &Thing) -> Finding {
     let (name, owner) = (&container.name, describe_owner(container));
-    let what = format!("the container name {name} is taken by one {owner}");
+    let what = format!("the container name {name} is taken by a container {owner}");
     let hint = format!("free the name and keep the container: `docker rename {name} {name}-old`");
     Finding::error(CHECK, Problem::new(what).hint(hint))
 }
 
 fn network_taken(network: &Thing) -> Finding {
     let (name, owner) = (&network.name, describe_owner(network));
-    let what = format!("the network name {name} is taken by one {owner}");
+    let what = format!("the network name {name} is taken by a network {owner}");
     let hint = format!("`docker network rm {name}` frees the name, once nothing uses it");
     Finding::error(CHECK, Problem::new(what).hint(hint))
 }
@@ -171,7 +171,7 @@ mod tests {
     fn names_that_something_else_has_are_found_with_their_owner() {
         let shared = "shared\t\n";
         let by_hand = engine("umami\t\t\t\n", shared, "");
-        let words = "container name umami is taken by one made by hand";
+        let words = "container name umami is taken by a container made by hand";
         check(&by_hand, Level::Error, words);
         let other = engine("umami\tother\t/o\t\n", shared, "");
         check(&other, Level::Error, "of the project other in /o");

@@ -131,7 +131,7 @@ fn judge(logins: &[Login], refusals: &[Option<Refusal>]) -> Vec<Finding> {
                     .hint("`cargo xtask restart` creates it; data under another name stays there")
             }
             Refusal::NotReady => Problem::new("not tried: PostgreSQL is not up, or not yet")
-                .hint("`cargo xtask status` shows how far it is"),
+                .hint("`cargo xtask status` shows whether it has started"),
             Refusal::Untried(said) => {
                 let what = format!("the passwords of {roles} could not be tried: {said}");
                 Problem::new(what).hint("if `docker` is a wrapper, it must pass PGPASSWORD on")

@@ -35,7 +35,7 @@ impl Wanted<'_> {
     fn check(&self, scene: &Scene) -> Option<Finding> {
         let port = self.port;
         match scene.engine.port_owner(port, &scene.config.name) {
-            Some(Ok(())) => return Some(Finding::good(CHECK, format!("port {port} is ours"))),
+            Some(Ok(())) => return Some(Finding::good(CHECK, format!("port {port} is used by this stack"))),
             Some(Err(container)) => {
                 let who = format!("the container {}", container.name);
                 let by_hand = format!("`docker stop {}`", container.name);
@@ -61,7 +61,7 @@ impl Wanted<'_> {
     }
 
     fn no_such_address(&self) -> Finding {
-        let what = format!("{} is no address of this machine", self.address);
+        let what = format!("{} is not an address of this machine", self.address);
         let hint = "set BIND_ADDRESS in deploy/analytics/.env to one that it has; 127.0.0.1 is the default";
         Finding::error(CHECK, Problem::new(what).hint(hint))
     }

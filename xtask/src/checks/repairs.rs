@@ -35,7 +35,7 @@ pub fn offer(
     };
     if !can_fix(trouble) {
         say!(
-            "nothing that can be run from here repairs the engine; the report below says what to do"
+            "the engine cannot be repaired from here; the report below says what to do"
         );
     }
     Ok(fix_engine(&Docker::new(checkout)?, trouble, consent)? || has_closed)

@@ -51,7 +51,7 @@ fn check_memory(info: &Info, config: &Config) -> Finding {
 
 fn check_disk(probe: Option<&Probe>) -> Finding {
     let Some(free) = probe.and_then(|probe| probe.free) else {
-        return Finding::good("disk", "not known before the images are here");
+        return Finding::good("disk", "not checked yet: the images have not been pulled");
     };
     let what = format!("the engine has {} left", render_bytes(free));
     if free >= NEEDED_DISK {

@@ -49,9 +49,8 @@ fn welcome(session: &Session, config: &Config) -> anyhow::Result<Outcome> {
     )))?;
     mention(checkout);
     let env_file = checkout.display(&checkout.env_file());
-    say!(
-        "log in as admin to Umami and as ADMIN_EMAIL to GlitchTip; the passwords are in {env_file}"
-    );
+    let email = session.docker.settings().admin_email;
+    say!("log in to Umami as admin, to GlitchTip as {email}; both passwords are in {env_file}");
     say!("next: `cargo xtask verify` proves that events arrive");
     say!("      `cargo xtask connect` prints what the website needs");
     Ok(Outcome::Done)

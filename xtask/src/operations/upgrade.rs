@@ -195,7 +195,7 @@ fn take(session: &Session, upgrade: &Upgrade) -> anyhow::Result<Taken> {
 
 fn roll_back(session: &Session, upgrade: &Upgrade, why: anyhow::Error) -> anyhow::Result<Taken> {
     let kept = format!(
-        "the data from before is in {}",
+        "the data from before the upgrade is in {}",
         session.checkout.display(&upgrade.backup)
     );
     let rolling_back = Upgrade {
@@ -229,12 +229,12 @@ fn restore_data(session: &Session, stores: &Stores, upgrade: &Upgrade) -> anyhow
     match create::create(session, stores, &wanted) {
         Ok(created) => {
             say!(
-                "saved what the new version made of it in {}",
+                "saved the data as the new version has changed it in {}",
                 session.checkout.display(&created.path)
             );
         }
         Err(error) => terminal::say_warning(&Problem::of(
-            &error.context("what the new version made of the data could not be saved"),
+            &error.context("the data as the new version has changed it could not be saved"),
         )),
     }
     let (mut archive, manifest) = file::open_checked(&upgrade.backup)?;

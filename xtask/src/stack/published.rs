@@ -42,7 +42,7 @@ impl Endpoint {
         let container = containers.get(service);
         let state = container.map_or("not created", |it| &it.state.status);
         let Some(container) = container.filter(|it| it.state.status == "running") else {
-            let problem = Problem::new(format!("{service} does not run: it is {state}"));
+            let problem = Problem::new(format!("{service} is not running ({state})"));
             return Err(problem.hint("start it with `cargo xtask up`"));
         };
         let bindings = published(config, container, service);
@@ -213,6 +213,6 @@ mod tests {
             Ok("http://[::1]:80"),
         );
         check("running", "{}", Err("umami runs without a published port"));
-        check("exited", "{}", Err("umami does not run: it is exited"));
+        check("exited", "{}", Err("umami is not running (exited)"));
     }
 }

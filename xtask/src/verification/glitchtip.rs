@@ -64,7 +64,7 @@ pub fn verify(
             .map_err(|error| start_it(&error))
             .map(|()| it)
     });
-    let ours = chain.then(answers, "keeps its notes in this stack's Redis", |it| {
+    let ours = chain.then(answers, "uses this stack's Redis", |it| {
         ours::prove_glitchtip(it, around.stores).map(|()| it)
     });
     let reader = ours.map(|glitchtip| Reader {
@@ -103,7 +103,7 @@ pub(super) fn exchange(
         "is closed for sign-up, unless .env opens it",
         |it| check_signup(it, expected),
     );
-    let administrator = chain.then(glitchtip, "lets the administrator in", |it| {
+    let administrator = chain.then(glitchtip, "logs the administrator in", |it| {
         log_in(it, expected)
     });
 
@@ -132,7 +132,7 @@ pub(super) fn exchange(
     }
     chain.then(
         glitchtip.zip(administrator),
-        "lets the administrator out",
+        "logs the administrator out",
         |(it, administrator)| it.log_out(administrator.session()),
     );
     is_stuck

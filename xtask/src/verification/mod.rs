@@ -104,7 +104,7 @@ impl Verification<'_> {
         };
         let (umami, mut glitchtip) = self.ask_applications(&stores, patience)?;
 
-        let tasks = redis.then(answers, "has no task that nobody takes", |_| {
+        let tasks = redis.then(answers, "has a worker for every task", |_| {
             check_queue(&stores, &glitchtip)
         });
         note_failed_tasks(&mut redis, tasks);
@@ -193,7 +193,7 @@ fn check_scheduler(chain: &mut Chain, stores: &Stores, worker: &str) {
         let problem = Problem::new(format!(
             "{worker} takes tasks, but its scheduler is dead: no alerts, no retention, no new partitions"
         ));
-        bail!(problem.hint(format!("start it anew with `cargo xtask restart {worker}`")))
+        bail!(problem.hint(format!("restart it with `cargo xtask restart {worker}`")))
     });
 }
 

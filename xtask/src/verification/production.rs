@@ -59,10 +59,10 @@ fn verify_umami(way: &EdgeWay, expected: &Expected) -> Chain {
     chain.note(format!("{} through {}", umami.url, way.node));
     chain.then(
         answers,
-        "refuses the login that it was shipped with",
+        "refuses the default login",
         |()| check_shipped_login(&umami),
     );
-    let token = chain.then(answers, "lets the administrator in", |()| {
+    let token = chain.then(answers, "logs the administrator in", |()| {
         log_in(&umami, expected)
     });
     let reader = token.as_ref().map(|token| (&umami, token));

@@ -44,10 +44,10 @@ pub fn verify(
     if let Some(public) = public {
         verify_public(&mut chain, public, stores, &page_view);
     }
-    chain.then(ours, "refuses the login that it was shipped with", |it| {
+    chain.then(ours, "refuses the default login", |it| {
         check_shipped_login(it)
     });
-    let token = chain.then(ours, "lets the administrator in", |it| log_in(it, expected));
+    let token = chain.then(ours, "logs the administrator in", |it| log_in(it, expected));
     let reader = ours.zip(token.as_ref());
     chain.then(reader, "shows the page view", |it| {
         check_shown(it, &page_view)
@@ -60,7 +60,7 @@ pub fn verify(
         Some(token) => it.reset(token),
         None => stores.remove_page_views(&page_view.url_path),
     });
-    chain.then(reader, "has the website that connect names", |it| {
+    chain.then(reader, "has the website that connect prints", |it| {
         check_website(it, expected)
     });
     chain
@@ -73,7 +73,7 @@ fn prove<'a>(
     stores: &Stores,
     page_view: &Event,
 ) -> Option<&'a Umami<'a>> {
-    let answers = chain.then(umami, "answers, and hands out the tracker", |it| {
+    let answers = chain.then(umami, "answers, and serves the tracking script", |it| {
         it.check_answers().map_err(|error| start_it(&error))?;
         Ok(it)
     });

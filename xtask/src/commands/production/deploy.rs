@@ -55,8 +55,9 @@ fn welcome(swarm: &Swarm) -> anyhow::Result<Outcome> {
     let urls = [("umami", &edge.umami), ("glitchtip", &edge.glitchtip)];
     let rows = urls.map(|(name, host)| vec![name.to_owned(), edge.url(host)]);
     terminal::print(&render_table(&rows))?;
+    let email = swarm.docker.values().text("ADMIN_EMAIL");
     say!(
-        "log in as admin to Umami and as ADMIN_EMAIL to GlitchTip; the passwords are in deploy/production/.env"
+        "log in to Umami as admin, to GlitchTip as {email}; both passwords are in deploy/production/.env"
     );
     Ok(Outcome::Done)
 }

@@ -78,7 +78,7 @@ const RECORDS: &[Record] = &[
         "-p 198.51.100.7:3001:80",
         Engine,
         "driver failed programming external connectivity on endpoint d5 (00): Error starting userland proxy: listen tcp4 198.51.100.7:3001: bind: cannot assign requested address",
-        "no address of this machine",
+        "not an address of this machine",
         "BIND_ADDRESS",
     ),
     (
