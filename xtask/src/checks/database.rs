@@ -53,7 +53,10 @@ pub fn check(scene: &Scene, image_major: Option<u32>) -> Vec<Finding> {
         return Vec::new();
     };
     if image_major.is_none() {
-        return vec![Finding::good(CHECK, "not checked yet: the images have not been pulled")];
+        return vec![Finding::good(
+            CHECK,
+            "not checked yet: the images have not been pulled",
+        )];
     }
     let answer = match server.ask(scene.docker, LOOK) {
         Ok(answer) => answer,

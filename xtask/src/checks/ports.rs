@@ -35,7 +35,12 @@ impl Wanted<'_> {
     fn check(&self, scene: &Scene) -> Option<Finding> {
         let port = self.port;
         match scene.engine.port_owner(port, &scene.config.name) {
-            Some(Ok(())) => return Some(Finding::good(CHECK, format!("port {port} is used by this stack"))),
+            Some(Ok(())) => {
+                return Some(Finding::good(
+                    CHECK,
+                    format!("port {port} is used by this stack"),
+                ));
+            }
             Some(Err(container)) => {
                 let who = format!("the container {}", container.name);
                 let by_hand = format!("`docker stop {}`", container.name);

@@ -34,9 +34,7 @@ pub fn offer(
         return Ok(has_closed);
     };
     if !can_fix(trouble) {
-        say!(
-            "the engine cannot be repaired from here; the report below says what to do"
-        );
+        say!("the engine cannot be repaired from here; the report below says what to do");
     }
     Ok(fix_engine(&Docker::new(checkout)?, trouble, consent)? || has_closed)
 }

@@ -31,9 +31,24 @@ pub struct Failure {
     pub stderr: String,
 }
 
+impl Failure {
+    /// What it said, without Compose's warnings where it said more than these.
+    fn reason(&self) -> String {
+        let said = self.stderr.trim();
+        let errors = said
+            .lines()
+            .filter(|line| !line.contains(" level=warning msg="));
+        let errors = errors.collect::<Vec<_>>().join("\n");
+        if errors.trim().is_empty() {
+            return said.to_owned();
+        }
+        errors
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "`{}`: {}", self.command, self.stderr.trim())
+        write!(f, "`{}`: {}", self.command, self.reason())
     }
 }
 
@@ -376,4 +391,26 @@ fn read_all(mut from: impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     let _ = from.read_to_end(&mut bytes);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_without_the_warnings_before_it() {
+        let warning = "time=\"2026-11-30T19:02:02Z\" level=warning msg=\"The \\\"A\\\" variable is not set.\"";
+        let reason = |stderr: String| {
+            Failure {
+                command: String::new(),
+                stderr,
+            }
+            .reason()
+        };
+        assert_eq!(
+            reason(format!("{warning}\n{warning}\nno such port\n")),
+            "no such port"
+        );
+        assert_eq!(reason(format!("{warning}\n")), warning);
+    }
 }

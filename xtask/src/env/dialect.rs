@@ -154,8 +154,13 @@ fn scan(text: &str) -> (Vec<Statement<'_>>, Option<ParseError>) {
     let mut cursor = Cursor::new(text);
     let mut statements = Vec::new();
     while cursor.skip_to_statement() {
+        let (start, line) = (cursor.at, cursor.line);
         match cursor.read_statement() {
             Ok(statement) => statements.push(statement),
+            Err(_) if cursor.follows_a_value(start) => {
+                let reason = "something stands behind the closing quote of a value";
+                return (statements, Some(ParseError { line, reason }));
+            }
             Err(refused) => return (statements, Some(refused)),
         }
     }
@@ -272,6 +277,12 @@ impl<'a> Cursor<'a> {
             self.skip_while(char::is_whitespace);
         }
         !self.rest().is_empty()
+    }
+
+    /// Whether something else stands before `at` on its line: that can only be a value in quotes.
+    fn follows_a_value(&self, at: usize) -> bool {
+        let before = self.text[..at].rsplit('\n').next().unwrap_or_default();
+        !before.trim_matches(['\u{feff}']).trim().is_empty()
     }
 
     fn read_statement(&mut self) -> Result<Statement<'a>, ParseError> {

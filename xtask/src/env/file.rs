@@ -38,7 +38,8 @@ pub fn read(checkout: &Checkout) -> anyhow::Result<Option<String>> {
 pub fn refused(name: &str, error: &ParseError) -> Problem {
     let line = error.line;
     Problem::new(format!("{name}, {error}")).hint(format!(
-        "correct line {line}; a value with blanks, quotes, # or $ belongs in single quotes"
+        "correct line {line}; put a value with blanks, quotes, # or $ in single quotes, and write \\' for a \
+         single quote in it"
     ))
 }
 

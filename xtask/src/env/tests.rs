@@ -192,6 +192,15 @@ fn what_compose_refuses_is_refused_with_its_line() {
 }
 
 #[test]
+fn what_stands_behind_a_closing_quote_is_named() {
+    let reason = |text: &str| parse(text).unwrap_err().to_string();
+    let said = "something stands behind the closing quote of a value";
+    assert_eq!(reason("A=1\nV='it''s'\n"), format!("line 2: {said}"));
+    assert_eq!(reason("V=\"a\nb\" c d\n"), format!("line 2: {said}"));
+    assert!(!reason("\u{feff}V X=1").contains(said));
+}
+
+#[test]
 fn no_error_quotes_the_text() {
     let cases = [
         "V X=hunter2",

@@ -57,11 +57,9 @@ fn verify_umami(way: &EdgeWay, expected: &Expected) -> Chain {
 
     let answers = chain.begin("answers at its public address", || umami.check_answers());
     chain.note(format!("{} through {}", umami.url, way.node));
-    chain.then(
-        answers,
-        "refuses the default login",
-        |()| check_shipped_login(&umami),
-    );
+    chain.then(answers, "refuses the default login", |()| {
+        check_shipped_login(&umami)
+    });
     let token = chain.then(answers, "logs the administrator in", |()| {
         log_in(&umami, expected)
     });

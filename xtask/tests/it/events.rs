@@ -208,11 +208,7 @@ fn a_lost_event_is_traced_to_the_hop_that_lost_it() {
     checkout.compose(&stop).success();
     let lost = checkout.xtask(&["verify"]).code(1);
     assert_fails(&lost, "umami", "umami is not running (exited)");
-    assert_fails(
-        &lost,
-        "glitchtip",
-        "glitchtip-web is not running (exited)",
-    );
+    assert_fails(&lost, "glitchtip", "glitchtip-web is not running (exited)");
     checkout
         .xtask(&["connect"])
         .code(1)

@@ -464,7 +464,7 @@ fn stolen_at_the_last_moment(checkout: &Checkout) -> thread::JoinHandle<(Run, Tc
 const BROKEN: [(&[u8], &str); 10] = [
     (b"A B=hidden", "line"),
     (b"A=\"hidden", "never closed"),
-    (b"A='x'hidden/", "a character that it cannot have"),
+    (b"A='x'hidden/", "behind the closing quote"),
     (b"=hidden", "a value without a name"),
     (b"A=\xff\xfe", "not UTF-8"),
     (

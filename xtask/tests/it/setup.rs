@@ -341,7 +341,7 @@ generated secrets in deploy/analytics/.env: UMAMI_ADMIN_PASSWORD
         said_by_setup(&checkout),
         str![[r#"
 error: deploy/analytics/.env, line 2: a quote is opened and never closed
-  hint: correct line 2; a value with blanks, quotes, # or $ belongs in single quotes
+  hint: correct line 2; put a value with blanks, quotes, # or $ in single quotes, and write /' for a single quote in it
 
 "#]]
     );
