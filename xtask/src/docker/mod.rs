@@ -33,7 +33,7 @@ use engine::{Engine, Info};
 use inspect::{Container, Image};
 use invocation::{Invocation, Running, stderr_of};
 use unreachable::Asked;
-use versions::{ComposeV1, Trouble};
+use versions::{Standalone, Trouble};
 
 /// The label by which Compose finds what it made.
 const PROJECT_LABEL: &str = "com.docker.compose.project";
@@ -148,18 +148,20 @@ impl Docker {
             .start()?;
         let compose = self.compose().args(["version", "--short"]).start()?;
         let (version, compose) = (version.finish(), compose.finish());
-        let compose_v1 = if process::is_on_path("docker-compose") {
-            ComposeV1::Installed
-        } else {
-            ComposeV1::Missing
-        };
         let checked = versions::check(
             version.as_deref().map_err(stderr_of),
             compose.as_deref().map_err(stderr_of),
-            compose_v1,
+            || self.standalone_compose(),
             || self.asked(),
         );
         checked.map_err(Trouble::into_error)
+    }
+
+    /// The `docker-compose` on the PATH, which may be version 1 or the plugin under another name.
+    fn standalone_compose(&self) -> Standalone {
+        let asked = process::answer("docker-compose", "version", "");
+        let said = asked.ok().map(|output| output.stdout);
+        Standalone::of(said.map(|it| String::from_utf8_lossy(&it).into_owned()))
     }
 
     /// Which engine is asked, and what this machine is like.

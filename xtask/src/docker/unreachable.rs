@@ -55,6 +55,15 @@ const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         words: &[
+            "invalid bind address format",
+            "ssh host connection is not valid",
+            "unable to parse docker host",
+            "invalid proto, expected",
+        ],
+        explain: no_address,
+    },
+    Explanation {
+        words: &[
             ".pem: no such file",
             "server gave HTTP response to HTTPS client",
             "Client sent an HTTP request to an HTTPS server",
@@ -109,6 +118,18 @@ fn no_such_context(asked: &Asked) -> Explained {
         way.unwrap_or("`docker context use default`")
     );
     let what = format!("the Docker context {name} does not exist");
+    (Kind::Misconfigured, what, hint)
+}
+
+fn no_address(asked: &Asked) -> Explained {
+    let address = &asked.endpoint.address;
+    let what = format!("docker cannot look for an engine{}", asked.endpoint);
+    let way = asked.endpoint.way_back();
+    let hint = format!(
+        "{} for this machine's engine; an engine elsewhere has an address such as ssh://me@example.com \
+         instead of {address}",
+        way.unwrap_or("`docker context use default`")
+    );
     (Kind::Misconfigured, what, hint)
 }
 
@@ -189,7 +210,8 @@ fn no_engine_there(asked: &Asked) -> Explained {
     let what = format!("what answers{} is not a Docker engine", asked.endpoint);
     let hint = match asked.endpoint.way_back() {
         Some(way) => format!("{way} for this machine's engine"),
-        None => "`docker version` shows what docker asks and gets".to_owned(),
+        None => "`unset DOCKER_API_VERSION` if it is set; `docker version` shows what docker asks and gets"
+            .to_owned(),
     };
     (Kind::Misconfigured, what, hint)
 }
@@ -201,7 +223,10 @@ fn no_answer(asked: &Asked) -> Explained {
         Start::Service => format!("start it: `sudo {}`", asked.machine.service_command()),
         Start::Command(command) => format!("start it: `{command}`"),
         Start::ByHand(text) => text.to_owned(),
-        Start::Unknown => "start it where it is".to_owned(),
+        Start::Unknown => match socket_without_scheme(&asked.endpoint.address) {
+            Some(socket) => format!("write the address of a socket as unix://{socket}"),
+            None => "start it where it is".to_owned(),
+        },
     };
     let hint = match asked.endpoint.way_back() {
         Some(way) => format!("{by_hand}; or {way} for this machine's engine"),
@@ -212,6 +237,13 @@ fn no_answer(asked: &Asked) -> Explained {
         Start::ByHand(_) | Start::Unknown => Kind::Misconfigured,
     };
     (kind, what, hint)
+}
+
+/// The path in an address that docker completed to `tcp://localhost:2375/path/of.sock`.
+fn socket_without_scheme(address: &str) -> Option<&str> {
+    let rest = address.strip_prefix("tcp://")?;
+    let path = &rest[rest.find('/')?..];
+    path.ends_with(".sock").then_some(path)
 }
 
 #[cfg(test)]
@@ -309,6 +341,28 @@ mod tests {
             "may not talk",
             "`unset DOCKER_HOST`",
         );
+        for (said, host) in [
+            (
+                "unable to resolve docker endpoint: invalid bind address format: bogus://x",
+                "bogus://x",
+            ),
+            (
+                "ssh host connection is not valid: invalid SSH URL: hostname is empty",
+                "ssh://",
+            ),
+        ] {
+            let what = format!("docker cannot look for an engine at {host} (DOCKER_HOST");
+            check(
+                said,
+                (host, "", ""),
+                &what,
+                "`unset DOCKER_HOST` for this machine's engine",
+            );
+        }
+        let socket = "tcp://localhost:2375/var/run/docker.sock";
+        let hint =
+            "write the address of a socket as unix:///var/run/docker.sock; or `unset DOCKER_HOST`";
+        check("", (socket, "", ""), "does not answer", hint);
         let page = "invalid character 'h' looking for beginning of value";
         check(page, tcp, "is not a Docker engine", "`unset DOCKER_HOST`");
     }

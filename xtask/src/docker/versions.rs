@@ -112,7 +112,7 @@ impl Server {
 pub fn check(
     version: Result<&str, String>,
     compose: Result<&str, String>,
-    compose_v1: ComposeV1,
+    standalone: impl Fn() -> Standalone,
     asked: impl Fn() -> Asked,
 ) -> Result<(), Trouble> {
     let version = match version {
@@ -132,10 +132,11 @@ pub fn check(
         let engine = format!("the Docker engine{}", asked().endpoint);
         return Err(too_old(&engine, found, OLDEST_ENGINE, asked().machine.os));
     }
-    let compose = compose.map_err(|stderr| no_compose(&stderr, asked().machine.os, compose_v1))?;
+    let compose =
+        compose.map_err(|stderr| no_compose(&stderr, asked().machine.os, &standalone()))?;
     match Version::parse(compose) {
         Some(found) if found < Version(2, 0, 0) => {
-            Err(no_compose("", asked().machine.os, ComposeV1::Installed))
+            Err(no_compose("", asked().machine.os, &Standalone::V1))
         }
         Some(found) if found < OLDEST_COMPOSE => Err(too_old(
             "Docker Compose",
@@ -167,11 +168,28 @@ fn podman(server: &Server, asked: &Asked) -> Trouble {
     }
 }
 
-/// Whether there is a `docker-compose`, which a user may take for all that is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ComposeV1 {
-    Installed,
+/// The `docker-compose` that is installed, which a user may take for all that is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standalone {
     Missing,
+    V1,
+    /// Compose 2 or later, with its version.
+    Newer(String),
+}
+
+impl Standalone {
+    /// Reads the output of `docker-compose version`; `None` where there is no such program. Version 1 that does
+    /// not run is version 1 too.
+    pub fn of(said: Option<String>) -> Standalone {
+        let Some(said) = said else {
+            return Standalone::Missing;
+        };
+        let mut words = said.split(|c: char| c.is_whitespace() || c == ',');
+        match words.find_map(|word| Some((word, Version::parse(word)?))) {
+            Some((word, found)) if found >= Version(2, 0, 0) => Standalone::Newer(word.to_owned()),
+            _ => Standalone::V1,
+        }
+    }
 }
 
 /// There is no `docker` to run.
@@ -203,25 +221,51 @@ fn too_old(what: &str, found: Version, oldest: Version, os: &str) -> Trouble {
     }
 }
 
-/// The client has no `compose`.
-fn no_compose(stderr: &str, os: &str, compose_v1: ComposeV1) -> Trouble {
-    let (what, said) = match compose_v1 {
-        ComposeV1::Installed => (
+/// The client has no `compose`, or does not find it.
+fn no_compose(stderr: &str, os: &str, standalone: &Standalone) -> Trouble {
+    if let Some(line) = stderr.lines().find(|it| it.contains(BAD_CONFIG)) {
+        return Trouble {
+            kind: Kind::Misconfigured,
+            what: "docker cannot read its configuration, and finds no Compose plugin".to_owned(),
+            said: line.trim().to_owned(),
+            hint: "`unset DOCKER_CONFIG` if it is set; else correct the file that is named"
+                .to_owned(),
+        };
+    }
+    let (kind, what, said) = match standalone {
+        Standalone::V1 => (
+            Kind::NotInstalled,
             "only Compose v1 is installed",
             format!("`docker-compose` is v1, the stack needs Compose {OLDEST_COMPOSE} or later"),
         ),
-        ComposeV1::Missing => (
+        Standalone::Newer(version) => (
+            Kind::Misconfigured,
+            "docker does not find its Compose plugin",
+            format!("there is a `docker-compose` {version}, but no `docker compose`"),
+        ),
+        Standalone::Missing => (
+            Kind::NotInstalled,
             "Docker Compose is not installed",
             stderr.lines().next().unwrap_or_default().to_owned(),
         ),
     };
+    let hint = match standalone {
+        Standalone::Newer(_) => {
+            "`mkdir -p ~/.docker/cli-plugins`, then \
+             `ln -sfn \"$(command -v docker-compose)\" ~/.docker/cli-plugins/docker-compose`"
+        }
+        Standalone::V1 | Standalone::Missing => upgrade(os),
+    };
     Trouble {
-        kind: Kind::NotInstalled,
+        kind,
         what: what.to_owned(),
         said,
-        hint: upgrade(os).to_owned(),
+        hint: hint.to_owned(),
     }
 }
+
+/// What docker says of a configuration that it cannot read (Docker 26, tried 2026-11-30).
+const BAD_CONFIG: &str = "Error loading config file";
 
 fn upgrade(os: &str) -> &'static str {
     match os {
@@ -266,7 +310,8 @@ mod tests {
     #[track_caller]
     fn refuses(version: &str, compose: Result<&str, &str>, words: &[&str]) {
         let compose = compose.map_err(str::to_owned);
-        let trouble = check(Ok(version), compose, ComposeV1::Missing, asked).unwrap_err();
+        let missing = || Standalone::Missing;
+        let trouble = check(Ok(version), compose, missing, asked).unwrap_err();
         let text = format!("{}: {}\n{}", trouble.what, trouble.said, trouble.hint);
         for word in words {
             assert!(text.contains(word), "no {word:?} in {text:?}");
@@ -294,11 +339,34 @@ mod tests {
 
     #[test]
     fn compose_v1_is_named_where_it_is_all_there_is() {
-        let none = Err("docker: unknown command: docker compose".to_owned());
-        let trouble = check(Ok(SERVER_26), none, ComposeV1::Installed, asked).unwrap_err();
-        assert!(trouble.what.contains("Compose v1"), "{trouble:?}");
+        let what = |said: &str, standalone: Option<&str>| {
+            let none = Err(said.to_owned());
+            let standalone = || Standalone::of(standalone.map(str::to_owned));
+            check(Ok(SERVER_26), none, standalone, asked)
+                .unwrap_err()
+                .what
+        };
+        let unknown = "docker: unknown command: docker compose";
+        assert_eq!(
+            what(
+                unknown,
+                Some("docker-compose version 1.29.2, build 5becea4c\n")
+            ),
+            "only Compose v1 is installed"
+        );
+        assert_eq!(what(unknown, Some("")), "only Compose v1 is installed");
+        assert_eq!(what(unknown, None), "Docker Compose is not installed");
+        let unlinked = what(unknown, Some("Docker Compose version 2.26.1-4\n"));
+        assert_eq!(unlinked, "docker does not find its Compose plugin");
+        let bad = format!(
+            "WARNING: Error loading config file: open /x/config.json: not a directory\n{unknown}"
+        );
+        assert!(
+            what(&bad, Some("Docker Compose version 2.26.1-4\n"))
+                .contains("cannot read its configuration")
+        );
         let newer = Ok("v2.26.1-desktop.1");
-        let fits = check(Ok(SERVER_26), newer, ComposeV1::Installed, asked);
+        let fits = check(Ok(SERVER_26), newer, || Standalone::V1, asked);
         assert_eq!(fits, Ok(()));
     }
 }
