@@ -98,7 +98,11 @@ const EXPLANATIONS: &[Explanation] = &[
         explain: not_permitted,
     },
     Explanation {
-        words: &["invalid character", "page not found"],
+        words: &[
+            "invalid character",
+            "page not found",
+            "for API route and version",
+        ],
         explain: no_engine_there,
     },
 ];
@@ -341,6 +345,11 @@ mod tests {
             "may not talk",
             "`unset DOCKER_HOST`",
         );
+    }
+
+    #[test]
+    fn an_address_at_which_no_engine_can_be_is_named() {
+        let tcp = ("tcp://127.0.0.1:1", "", "");
         for (said, host) in [
             (
                 "unable to resolve docker endpoint: invalid bind address format: bogus://x",
@@ -363,6 +372,9 @@ mod tests {
         let hint =
             "write the address of a socket as unix:///var/run/docker.sock; or `unset DOCKER_HOST`";
         check("", (socket, "", ""), "does not answer", hint);
+        let other = "request returned 404 Not Found for API route and version http://127.0.0.1:1/v1.50/version, \
+                     check if the server supports the requested API version";
+        check(other, tcp, "is not a Docker engine", "`unset DOCKER_HOST`");
         let page = "invalid character 'h' looking for beginning of value";
         check(page, tcp, "is not a Docker engine", "`unset DOCKER_HOST`");
     }
