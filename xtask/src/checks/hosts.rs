@@ -30,7 +30,7 @@ pub fn check(checkout: &Checkout) -> Finding {
         return Finding::good("hosts", "the hostnames in .env lead to this machine");
     }
     let what = format!(
-        "public names are for DNS: `cargo xtask verify --public` proves {}",
+        "public names need DNS records: `cargo xtask verify --public` checks {}",
         join(&public)
     );
     Finding::good("hosts", what)

@@ -33,7 +33,7 @@ impl Hostname {
     /// With the reason, when `text` is no hostname by RFC 1123 or would be read as an address.
     pub fn parse(text: &str) -> Result<Hostname, &'static str> {
         let text = text.to_ascii_lowercase();
-        if text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+        if is_address(&text) {
             return Err("it is an address, and a hosts file maps names");
         }
         if text.len() > 253 {
@@ -89,29 +89,36 @@ fn is_number(label: &str) -> bool {
     }
 }
 
-/// The hostnames that `UMAMI_HOSTNAME` and `GLITCHTIP_DOMAIN` set, each once.
+/// The hostnames that `UMAMI_HOSTNAME` and `GLITCHTIP_DOMAIN` set, each once. An address needs no name, and is
+/// left out.
 ///
 /// # Errors
-/// When one of them holds no hostname.
+/// When one of them holds neither a hostname nor an address.
 pub fn from_settings(
     umami_hostname: &str,
     glitchtip_domain: &str,
 ) -> Result<Vec<Hostname>, InvalidSetting> {
     let umami = parse_setting("UMAMI_HOSTNAME", umami_hostname)?;
     let glitchtip = parse_setting("GLITCHTIP_DOMAIN", host_of(glitchtip_domain))?;
-    Ok(if umami == glitchtip {
-        vec![umami]
-    } else {
-        vec![umami, glitchtip]
-    })
+    let mut names: Vec<Hostname> = umami.into_iter().chain(glitchtip).collect();
+    names.dedup();
+    Ok(names)
 }
 
-fn parse_setting(variable: &'static str, text: &str) -> Result<Hostname, InvalidSetting> {
-    Hostname::parse(text).map_err(|reason| InvalidSetting {
+fn parse_setting(variable: &'static str, text: &str) -> Result<Option<Hostname>, InvalidSetting> {
+    if is_address(text) {
+        return Ok(None);
+    }
+    let name = Hostname::parse(text).map_err(|reason| InvalidSetting {
         variable,
         problem: Problem::new(format!("{variable}: {text:?} is not a hostname: {reason}"))
             .hint(format!("set {variable} in `.env` to another name")),
-    })
+    });
+    name.map(Some)
+}
+
+fn is_address(text: &str) -> bool {
+    text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
 /// A variable of the env file that holds no hostname.
@@ -127,7 +134,7 @@ pub fn host_of(url: &str) -> &str {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     if host.starts_with('[') {
-        return host;
+        return host.find(']').map_or(host, |end| &host[..=end]);
     }
     host.split_once(':').map_or(host, |(host, _)| host)
 }
@@ -210,6 +217,12 @@ mod tests {
             "http://3com.local",
             &["xn--caf-dma.local", "3com.local"],
         );
+        reads(
+            "analytics.local",
+            "http://192.0.2.7:3002",
+            &["analytics.local"],
+        );
+        reads("127.0.0.1", "http://[::1]:3002", &[]);
         let longest = ["a"; 127].join(".");
         reads(&longest, "http://b", &[&longest, "b"]);
     }
@@ -243,9 +256,6 @@ mod tests {
             "a#b",
             "a/b",
             "caf\u{e9}.local",
-            "127.0.0.1",
-            "::1",
-            "[::1]",
             "127.1",
             "0x7f.1",
             "a.0x10",
@@ -261,8 +271,6 @@ mod tests {
             "",
             "http://",
             "http://*.local",
-            "http://127.0.0.1:3002",
-            "http://[::1]:3002",
             "http://a b:3002",
             "http://:3002",
         ] {

@@ -423,7 +423,7 @@ fn the_hosts_file_is_advised_for_local_names_alone() {
     let (public, _) = with_fakes(&checkout, &["doctor"]);
     let is_advised = public.stdout.contains("`cargo xtask hosts`");
     assert!(!is_advised, "{}", public.stdout);
-    let words = "proves stats.example.com and errors.example.com";
+    let words = "checks stats.example.com and errors.example.com";
     assert!(public.stdout.contains(words), "{}", public.stdout);
 }
 
