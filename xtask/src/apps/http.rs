@@ -4,11 +4,13 @@
 //! proxy: what it asks is on this machine.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use serde_json::Value;
 
+use crate::problem::Problem;
 use crate::system::{ask, http};
 
 /// Umami drops what does not look like a browser's, and answers 200.
@@ -101,8 +103,8 @@ impl Transport for Direct {
             headers: &headers,
             body: &request.body,
         };
-        let (head, body) = ask::ask(&question, TIMEOUT)
-            .map_err(|error| anyhow!("nothing answers at {base}: {error}"))?;
+        let answer = ask::ask(&question, TIMEOUT);
+        let (head, body) = answer.map_err(|error| unanswered(base, &error))?;
         let cookies = head.headers("set-cookie").filter_map(cookie_pair);
         Ok(Answer {
             status: head.status,
@@ -111,6 +113,19 @@ impl Transport for Direct {
             path: without_query(request.path),
         })
     }
+}
+
+fn unanswered(base: &str, error: &io::Error) -> anyhow::Error {
+    if !matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+    ) {
+        return anyhow!("nothing answers at {base}: {error}");
+    }
+    let seconds = TIMEOUT.as_secs();
+    Problem::new(format!("{base} did not answer within {seconds} s"))
+        .hint("repeat the command when this machine has less to do; `cargo xtask status` shows its services")
+        .into()
 }
 
 /// `name=value` of a Set-Cookie header. GlitchTip 5.2's has a space too many before it.
@@ -163,5 +178,16 @@ mod tests {
     fn a_later_header_replaces_an_earlier_one() {
         let request = Request::get("/").header("user-agent", "curl/8");
         assert_eq!(request.headers, [("user-agent", "curl/8")]);
+    }
+
+    #[test]
+    fn a_server_that_is_too_slow_is_not_called_absent() {
+        let what =
+            |kind| Problem::of(&unanswered("http://127.0.0.1:1", &io::Error::from(kind))).what;
+        for kind in [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock] {
+            assert_eq!(what(kind), "http://127.0.0.1:1 did not answer within 10 s");
+        }
+        let refused = what(io::ErrorKind::ConnectionRefused);
+        assert!(refused.starts_with("nothing answers at http://127.0.0.1:1: "));
     }
 }
