@@ -84,10 +84,12 @@ fn save(session: &Session, stack: &Stack) -> anyhow::Result<()> {
 
 /// Deletes what carries the project's label, whether the configuration still names it or not.
 fn delete(session: &Session, config: &Config) -> anyhow::Result<()> {
-    let down = ["down", "--volumes", "--remove-orphans"];
-    let down = session.docker.compose().args(down).holding(&session.lock);
-    // It stops everything in order, and fails at what something else uses.
-    let failure = down.text().err();
+    // `docker compose down --volumes` would take volumes too that are kept.
+    let compose = |arguments: &[&str]| {
+        let compose = session.docker.compose().args(arguments);
+        compose.holding(&session.lock).text().err()
+    };
+    let failure = compose(&["stop"]);
     Found::look(&session.docker, config)?.remove(session)?;
 
     let left = Found::look(&session.docker, config)?;
@@ -99,7 +101,7 @@ fn delete(session: &Session, config: &Config) -> anyhow::Result<()> {
         left.names().join(", ")
     );
     let problem = Problem::new(what).hint("`docker ps --all` shows what uses it");
-    match failure {
+    match compose(&["down", "--remove-orphans"]).or(failure) {
         Some(failure) => bail!(problem.evidence(stderr_of(&failure))),
         None => bail!(problem),
     }
@@ -145,7 +147,8 @@ struct Found {
     volumes: BTreeMap<String, String>,
     /// Volumes without a name, which go with their containers.
     unnamed: usize,
-    /// Volumes that had their place in an earlier configuration.
+    /// Volumes that are not in use: of an earlier configuration, or of a PostgreSQL of the stack's own while
+    /// it uses another. No backup has what they hold.
     kept: Vec<String>,
 }
 
@@ -155,9 +158,13 @@ impl Found {
         let containers = docker.start_names(&["ps", "--all"], "{{.ID}} {{.Names}}", project)?;
         let networks = docker.start_names(&["network", "ls"], "{{.Name}}", project)?;
         let volumes = docker.start_names(&["volume", "ls"], "{{.Name}}", project)?;
-        let is_named = |volume: &String| config.volumes.values().any(|known| known.name == *volume);
+        let is_shared = config.shared_server().is_some();
+        let used = config.volumes.iter();
+        let used = used.filter(|(key, _)| !is_shared || *key != "postgres_data");
+        let used: Vec<&str> = used.map(|(_, known)| known.name.as_str()).collect();
+        let is_used = |volume: &String| used.contains(&volume.as_str());
         let (volumes, kept): (Vec<_>, Vec<_>) =
-            lines(&volumes.finish()?).into_iter().partition(is_named);
+            lines(&volumes.finish()?).into_iter().partition(is_used);
 
         let containers = containers.finish()?;
         let containers: Vec<(&str, &str)> = containers
@@ -231,7 +238,7 @@ impl Found {
             say!("  and {} unnamed volumes of these containers", self.unnamed);
         }
         for volume in &self.kept {
-            say!("not the volume {volume}: the configuration does not name it");
+            say!("not the volume {volume}: the stack does not use it now");
             say!("  hint: `docker volume rm {volume}` deletes it");
         }
         say!(

@@ -149,9 +149,28 @@ fn the_data_moves_to_another_server_and_back_without_a_lost_row() {
     neighbour.sql("umami_db", "insert into kept values (101)");
     let saved = rows(|statement| neighbour.sql("umami_db", statement));
     let file = checkout.xtask(&["backup"]).success().stdout;
+    own_data_survives_clean(&checkout);
     checkout.write(".env", &own);
     restore(&file);
     assert_eq!(rows(|statement| checkout.sql("umami_db", statement)), saved);
+}
+
+/// What the stack's own PostgreSQL held is in no backup of what is used now.
+#[track_caller]
+fn own_data_survives_clean(checkout: &Checkout) {
+    let clean = checkout.xtask(&["clean", "--yes"]).success();
+    let volume = format!("{}_postgres_data", checkout.project);
+    clean.says(&format!(
+        "not the volume {volume}: the stack does not use it now"
+    ));
+    let volumes = neighbour::docker(&[
+        "volume",
+        "ls",
+        "--quiet",
+        "--filter",
+        &format!("name={}", checkout.project),
+    ]);
+    assert_eq!(volumes, volume);
 }
 
 /// A restore that is killed as soon as it has made a database beside those in use: nothing was replaced, and
