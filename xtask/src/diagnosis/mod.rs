@@ -12,7 +12,7 @@ use crate::docker::invocation::Failure;
 use crate::problem::Problem;
 use crate::stack::desired::Config;
 use crate::stack::not_ready::NotReady;
-use crate::stack::readiness::{self, Progress};
+use crate::stack::readiness::{self, Progress, Reason};
 use crate::stack::{Stack, holder};
 use crate::system::clock;
 use crate::terminal::text::render_bytes;
@@ -108,6 +108,10 @@ fn print_services(
                 say_explanation(&explanation);
                 explained.push(explanation);
             }
+            None if *progress == Progress::Failed(Reason::Exited(0)) => {
+                say_explanation(&ended_by_itself(service));
+                say_facts(&facts);
+            }
             None => say_facts(&facts),
         }
         say!("  more: `cargo xtask logs --no-follow {service}`");
@@ -135,7 +139,21 @@ fn say_explanation(explanation: &Problem) {
     }
 }
 
+/// Compose's own services that end are awaited by another; that one who added a service did not know.
+fn ended_by_itself(service: &str) -> Problem {
+    Problem::new(format!(
+        "{service} ended by itself, without an error, and is expected to go on running"
+    ))
+    .hint(format!(
+        "if it is meant to end, let another service wait for it, in its `depends_on` with the condition \
+         `service_completed_successfully`; else correct the `command` of {service}"
+    ))
+}
+
 fn say_facts(facts: &Facts) {
+    if facts.log.trim().is_empty() && facts.health.is_empty() && facts.engine.trim().is_empty() {
+        say!("  it printed nothing");
+    }
     if !facts.engine.trim().is_empty() {
         say!("  the engine says: {}", facts.engine.trim());
     }

@@ -162,10 +162,20 @@ fn fill<'a>(text: &str, value: impl Fn(&str) -> Option<Cow<'a, str>>) -> String 
             "holder" => "something else".into(),
             "limit_variable" => "its `mem_limit`".into(),
             "image_variable" => "its `image`".into(),
+            "port_variable" => "its `ports`".into(),
             _ => format!("its {}", name.replace('_', " ")).into(),
         };
-        let _ = write!(filled, "{before}{}", value(name).unwrap_or_else(unknown));
-        rest = after;
+        let known = value(name);
+        // What no variable sets is set by the override.
+        let is_set_there = known.is_none() && name.ends_with("_variable");
+        let _ = write!(filled, "{before}{}", known.unwrap_or_else(unknown));
+        rest = match after.strip_prefix(" in deploy/analytics/.env") {
+            Some(after) if is_set_there => {
+                filled.push_str(" in the override");
+                after
+            }
+            _ => after,
+        };
     }
     filled + rest
 }

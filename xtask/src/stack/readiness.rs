@@ -112,6 +112,11 @@ pub fn progress(
         ("paused", _) => Progress::Failed(Reason::Paused),
         ("running", Role::LongRunning) if health == Some("healthy") => Progress::Ready("healthy"),
         ("running" | "restarting", _) if state.oom_killed => Progress::Failed(Reason::OutOfMemory),
+        // What its health check last said is old news of a program that has ended.
+        ("restarting", _) if health == Some("unhealthy") => Progress::Failed(Reason::CrashLoop(
+            container.restart_count.max(1),
+            state.exit_code,
+        )),
         (_, _) if health == Some("unhealthy") => Progress::Failed(Reason::Unhealthy),
         ("running" | "restarting", _) => running(container, role, before, now),
         _ => Progress::Waiting("changing"),
@@ -160,7 +165,17 @@ impl fmt::Display for Reason {
             Reason::OutOfMemory => f.write_str("out of memory (OOM-killed)"),
             Reason::Unhealthy => f.write_str("unhealthy"),
             Reason::CrashLoop(restarts, code) => {
-                write!(f, "crash loop ({restarts} restarts, last exit code {code})")
+                let times = if *restarts == 1 {
+                    "restart"
+                } else {
+                    "restarts"
+                };
+                write!(f, "crash loop ({restarts} {times}")?;
+                // The engine forgets it with the next start.
+                if *code != 0 {
+                    write!(f, ", last exit code {code}")?;
+                }
+                f.write_str(")")
             }
             Reason::Paused => f.write_str("paused"),
         }
@@ -234,6 +249,13 @@ mod tests {
         check(killed, 0, OneShot, Failed(Reason::OutOfMemory));
         let unhealthy = r#""Status":"running","Health":{"Status":"unhealthy"}"#;
         check(unhealthy, 0, LongRunning, Failed(Reason::Unhealthy));
+        let ended = r#""Status":"restarting","ExitCode":127,"Health":{"Status":"unhealthy"}"#;
+        let crashed = Failed(Reason::CrashLoop(1, 127));
+        check(ended, 0, LongRunning, crashed);
+        assert_eq!(
+            crashed.to_string(),
+            "crash loop (1 restart, last exit code 127)"
+        );
         let refused = r#""Status":"created","Error":"port is already allocated""#;
         check(refused, 0, LongRunning, Failed(Reason::NotStarted));
         check(r#""Status":"created""#, 0, LongRunning, Waiting("created"));
