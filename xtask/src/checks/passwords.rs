@@ -85,7 +85,7 @@ impl Refusal {
         if says(&["password authentication failed for user"]) {
             return Refusal::Password;
         }
-        if says(&["FATAL:  database \""]) {
+        if says(&["FATAL:  database \""]) && says(&["\" does not exist"]) {
             return Refusal::NoDatabase;
         }
         let starting = [
@@ -134,7 +134,7 @@ fn judge(logins: &[Login], refusals: &[Option<Refusal>]) -> Vec<Finding> {
                 .hint("`cargo xtask status` shows whether it has started"),
             Refusal::Untried(said) => {
                 let what = format!("the passwords of {roles} could not be tried: {said}");
-                Problem::new(what).hint("if `docker` is a wrapper, it must pass PGPASSWORD on")
+                Problem::new(what).hint(way_to_try(said))
             }
         };
         findings.push(Finding::warning(CHECK, problem));
@@ -149,6 +149,42 @@ fn judge(logins: &[Login], refusals: &[Option<Refusal>]) -> Vec<Finding> {
         findings.push(Finding::good(CHECK, what));
     }
     findings
+}
+
+/// What lets a password be tried that was not, by what was said.
+fn way_to_try(said: &str) -> &'static str {
+    let hints = [
+        (
+            "no password supplied",
+            "if `docker` is a wrapper, it must pass PGPASSWORD on",
+        ),
+        (
+            "is not permitted to log in",
+            "`cargo xtask restart` lets the applications' roles log in again",
+        ),
+        (
+            "role \"",
+            "`cargo xtask restart` makes the applications' roles as .env says",
+        ),
+        (
+            "too many c",
+            "`cargo xtask restart` closes the connections of this stack",
+        ),
+        (
+            "connection slots",
+            "`cargo xtask restart` closes the connections of this stack",
+        ),
+    ];
+    // A limit of a role's names the role, too.
+    let is_limit = said.contains("too many connections");
+    let hints = hints
+        .into_iter()
+        .filter(|(words, _)| !(is_limit && *words == "role \""));
+    let mut fitting = hints.filter(|(words, _)| said.contains(words));
+    fitting.next().map_or(
+        "`cargo xtask logs --no-follow postgres` shows what PostgreSQL says of it",
+        |(_, hint)| hint,
+    )
 }
 
 fn logins(settings: &Settings) -> anyhow::Result<[Login; 3]> {
@@ -259,5 +295,38 @@ mod tests {
         assert_eq!(said, [password, database]);
         let waiting = judge(&logins, &vec![Some(Refusal::NotReady); 3]);
         assert_eq!(waiting.len(), 1);
+    }
+
+    #[test]
+    fn a_login_that_was_not_tried_has_the_way_to_try_it() {
+        for (said, way) in [
+            ("fe_sendauth: no password supplied", "wrapper"),
+            (
+                "FATAL:  role \"umami\" is not permitted to log in",
+                "log in again",
+            ),
+            ("FATAL:  role \"umami\" does not exist", "as .env says"),
+            (
+                "FATAL:  too many connections for role \"umami\"",
+                "closes the connections",
+            ),
+            (
+                "FATAL:  sorry, too many clients already",
+                "closes the connections",
+            ),
+            (
+                "FATAL:  remaining connection slots are reserved for superusers",
+                "closes the connections",
+            ),
+            (
+                "FATAL:  database \"umami_db\" is not currently accepting connections",
+                "cargo xtask logs",
+            ),
+        ] {
+            let Refusal::Untried(said) = Refusal::of(said) else {
+                panic!("taken for tried: {said}");
+            };
+            assert!(way_to_try(&said).contains(way), "{said}");
+        }
     }
 }
