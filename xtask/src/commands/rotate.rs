@@ -51,10 +51,10 @@ pub fn run(checkout: &Checkout, options: &cli::Rotate) -> anyhow::Result<Outcome
     }
     rotate::run(&mut session, &before, &rotated.text)?;
 
-    say!(
-        "rotated {} secrets; the old ones are gone",
-        rotated.keys.len()
-    );
+    match rotated.keys.len() {
+        1 => say!("rotated 1 secret; the old one is gone"),
+        count => say!("rotated {count} secrets; the old ones are gone"),
+    }
     Ok(Outcome::Done)
 }
 

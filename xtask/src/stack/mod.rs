@@ -163,7 +163,7 @@ impl Stack {
             let (count, seconds) = (snapshot.rows.len(), begin.elapsed().as_secs_f64());
             let (green, reset) = (terminal::GREEN, terminal::RESET);
             let what = match snapshot.rows.as_slice() {
-                [(name, _)] => format!("{name} is healthy"),
+                [(name, progress)] => format!("{name} is {progress}"),
                 _ => format!("all {count} services are healthy"),
             };
             say!("{green}started: {what}{reset} ({seconds:.1} s)");

@@ -118,9 +118,11 @@ fn restart_makes_the_containers_of_a_service_anew() {
 #[test]
 #[ignore = "starts containers"]
 fn logs_end_when_they_are_not_followed() {
-    shared::stack()
-        .xtask(&["logs", "umami", "--no-follow", "--tail", "5"])
-        .success();
+    let stack = shared::stack();
+    let logs = ["logs", "umami", "--no-follow", "--tail", "5"];
+    let logs = stack.xtask(&logs).success().stdout;
+    assert!(logs.contains("umami-1"), "{logs}");
+    assert!(!logs.contains('\u{1b}'), "{logs:?}");
 }
 
 #[test]
