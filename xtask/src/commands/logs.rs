@@ -9,7 +9,7 @@ use crate::docker::Docker;
 use crate::operations::open;
 use crate::stack;
 use crate::system::interrupt::Interrupt;
-use crate::terminal::{self, say};
+use crate::terminal::say;
 
 pub fn run(checkout: &Checkout, options: &cli::Logs) -> anyhow::Result<Outcome> {
     let docker = Docker::new(checkout)?;
@@ -22,10 +22,6 @@ pub fn run(checkout: &Checkout, options: &cli::Logs) -> anyhow::Result<Outcome> 
     }
 
     let mut logs = docker.compose().arg("logs");
-    if !terminal::shows_results() {
-        // Compose 2.26 erases lines in files too.
-        logs = logs.env("COMPOSE_ANSI", "never");
-    }
     if !options.no_follow {
         logs = logs.arg("--follow");
     }

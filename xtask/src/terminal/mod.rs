@@ -77,11 +77,6 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     progress::aside(write).context("writing to stdout")
 }
 
-/// Whether results go to a terminal, not into a file or a pipe.
-pub fn shows_results() -> bool {
-    io::stdout().is_terminal()
-}
-
 /// Whether someone is there to answer a question.
 pub fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
