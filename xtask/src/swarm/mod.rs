@@ -203,7 +203,8 @@ impl Swarm {
     /// # Errors
     /// When the engine does not answer.
     pub fn is_well(&self, file: &StackFile) -> anyhow::Result<bool> {
-        let (services, tasks) = (self.services()?, self.tasks()?);
+        let services = self.services()?;
+        let tasks = self.tasks_among(&services)?;
         let before = Before::new(&services, &tasks);
         let is_ready = |name: &str| {
             let service = services.get(name);
@@ -270,12 +271,16 @@ impl Swarm {
     /// # Errors
     /// When the engine does not answer.
     pub fn tasks(&self) -> anyhow::Result<Vec<Task>> {
-        let names: Vec<String> = self
-            .services()?
-            .into_values()
-            .map(|service| service.spec.name)
-            .collect();
-        self.tasks_of(&names)
+        self.tasks_among(&self.services()?)
+    }
+
+    /// Every task of these services that the swarm still knows. Whoever has them spares two questions.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn tasks_among(&self, services: &BTreeMap<String, Service>) -> anyhow::Result<Vec<Task>> {
+        let names = services.values().map(|service| service.spec.name.clone());
+        self.tasks_of(&names.collect::<Vec<_>>())
     }
 
     /// Every task of some services, by their full names.

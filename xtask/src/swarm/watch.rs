@@ -59,7 +59,9 @@ impl Swarm {
     /// # Errors
     /// When the engine does not answer.
     pub fn before(&self) -> anyhow::Result<Before> {
-        Ok(Before::new(&self.services()?, &self.tasks()?))
+        let services = self.services()?;
+        let tasks = self.tasks_among(&services)?;
+        Ok(Before::new(&services, &tasks))
     }
 
     /// Gives a stack file to the swarm, as the stack `name`. Returns before anything of it is done.
@@ -129,7 +131,11 @@ impl Swarm {
         };
         let mut answered = Instant::now();
         loop {
-            match self.services().and_then(|it| Ok((it, self.tasks()?))) {
+            let look = self.services().and_then(|services| {
+                let tasks = self.tasks_among(&services)?;
+                Ok((services, tasks))
+            });
+            match look {
                 Ok((services, tasks)) => {
                     answered = Instant::now();
                     match watch.look(&services, &tasks, patience) {
