@@ -114,7 +114,10 @@ pub struct Edge {
 
 impl Edge {
     pub fn of(values: &Values) -> Edge {
-        let is_lets_encrypt = values.text("ACME_DIRECTORY").contains("letsencrypt.org");
+        // Its authority for trials is another host, and nobody trusts that one.
+        let is_lets_encrypt = values
+            .text("ACME_DIRECTORY")
+            .contains("//acme-v02.api.letsencrypt.org/");
         let tls = match values.text("TLS").as_str() {
             "off" => Tls::Off,
             "internal" => Tls::Private,
@@ -207,6 +210,11 @@ mod tests {
             "TLS=off\nHTTP_PORT=8080\n",
             Tls::Off,
             "http://a.example.com:8080",
+        );
+        check(
+            "ACME_DIRECTORY=https://acme-staging-v02.api.letsencrypt.org/directory\n",
+            Tls::Private,
+            "https://a.example.com",
         );
         check(
             "ACME_DIRECTORY=https://ca.example.com\n",

@@ -53,6 +53,34 @@ fn check_name(name: &str, answer: &[IpAddr], (edges, tls): (&[IpAddr], Tls)) -> 
     Finding::warning("names", problem.hint(records))
 }
 
+/// Whether each edge can get certificates: an authority looks where the names lead, which is one edge of them, and
+/// another one asked.
+pub fn check_authority(values: &Values, nodes: &[Node]) -> Option<Finding> {
+    let edges: Vec<&str> = nodes
+        .iter()
+        .filter(|node| node.has_label(EDGE))
+        .map(Node::hostname)
+        .collect();
+    let [first, others @ ..] = edges.as_slice() else {
+        return None;
+    };
+    if values.text("TLS") != "acme" || others.is_empty() {
+        return None;
+    }
+    let what = format!(
+        "with TLS=acme each of the edges {} asks for certificates of its own, and the authority may look at another one",
+        edges.join(", ")
+    );
+    let remove = others
+        .iter()
+        .map(|node| format!("`docker node update --label-rm {EDGE} {node}`"));
+    let hint = format!(
+        "leave the label to one node, here {first}: {}; or put a proxy that has the certificates in front, and set TLS=off",
+        remove.collect::<Vec<_>>().join(", ")
+    );
+    Some(Finding::warning("names", Problem::new(what).hint(hint)))
+}
+
 /// Whether both applications answer through every edge.
 pub fn check_served(swarm: &Swarm, stack: &StackFile, here: &str) -> Finding {
     match ask_edges(swarm, stack, here) {
@@ -79,6 +107,8 @@ fn ask_edges(swarm: &Swarm, stack: &StackFile, here: &str) -> anyhow::Result<usi
 mod tests {
     use super::*;
     use crate::checks::finding::Level;
+    use crate::env::template::Template;
+    use crate::swarm::nodes::parse;
 
     #[test]
     fn a_name_is_unknown_foreign_or_ours() {
@@ -91,5 +121,29 @@ mod tests {
         assert_eq!(level(&["192.0.2.8"], Tls::Public), Level::Warning);
         assert_eq!(level(&["192.0.2.8"], Tls::Off), Level::Good);
         assert_eq!(level(&["192.0.2.8", "192.0.2.7"], Tls::Public), Level::Good);
+    }
+    #[test]
+    fn two_edges_with_certificates_of_their_own_are_one_too_many() {
+        let node = |name: &str| {
+            format!(
+                r#"{{"ID":"{name}","Spec":{{"Labels":{{"analytics.edge":"true"}},"Availability":"active"}},
+                    "Description":{{"Hostname":"{name}"}},"Status":{{"State":"ready","Addr":"10.0.0.1"}}}}"#
+            )
+        };
+        let (one, two) = (node("n1"), node("n2"));
+        let found = |tls: &str, nodes: &str| {
+            let template = Template::parse("# TLS=acme\n").unwrap();
+            let values = Values::of(template, tls, ".env", &|_| None).unwrap();
+            check_authority(&values, &parse(&format!("[{nodes}]")).unwrap())
+        };
+        let finding = found("", &format!("{one},{two}")).unwrap();
+        assert!(finding.problem.what.contains("the edges n1, n2"));
+        let hint = finding.problem.hint.unwrap();
+        assert!(
+            hint.contains("`docker node update --label-rm analytics.edge n2`"),
+            "{hint}"
+        );
+        assert!(found("", &one).is_none());
+        assert!(found("TLS=off\n", &format!("{one},{two}")).is_none());
     }
 }

@@ -31,6 +31,7 @@ pub fn examine(swarm: &Swarm) -> anyhow::Result<Vec<Finding>> {
     findings.extend(nodes::check(&nodes));
     findings.extend(machine::check(&swarm.docker.info()?));
     findings.extend(edge::check_names(swarm.docker.values(), &nodes));
+    findings.extend(edge::check_authority(swarm.docker.values(), &nodes));
     if is_complete {
         findings.extend(check_images(swarm));
     }
