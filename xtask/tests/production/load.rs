@@ -23,6 +23,8 @@ struct Target {
     edges: Vec<IpAddr>,
     website: String,
     envelope: String,
+    /// How curl knows whom it speaks to.
+    trust: String,
 }
 
 /// A load that goes on until it is told to stop.
@@ -62,10 +64,16 @@ impl Load {
         let query = "select project_id || '/envelope/?sentry_key=' || replace(public_key::text, '-', '') \
                      from projects_projectkey order by 1 limit 1";
         let keys = site.rows("glitchtip_db", query);
+        let trust = match site.variable("TLS").as_str() {
+            "acme" => format!("cacert = \"{}\"", site.rig.variable("RIG_ACME_CA")),
+            // Each edge has an authority of its own, of which nobody knows.
+            _ => "insecure".to_owned(),
+        };
         let target = Target {
             edges: nodes.iter().map(|node| site.rig.address(node)).collect(),
             website: site.variable("UMAMI_WEBSITE_ID"),
             envelope: keys.into_iter().next().expect("a project with a key"),
+            trust,
         };
         let (stop, begin) = (Arc::new(AtomicBool::new(false)), Instant::now());
         let size = rate * PACE.as_millis() as usize / 1000;
@@ -103,6 +111,14 @@ impl Answers {
 
     pub fn refused(&self) -> usize {
         self.answers.iter().filter(|it| it.outcome != "200").count()
+    }
+
+    /// Prints a row of the table, and asserts that each was accepted and is stored.
+    #[track_caller]
+    pub fn are_all_stored(&self, site: &Site, what: &str) {
+        let lost = self.lost(site);
+        self.print(what, lost);
+        assert_eq!((self.refused(), lost), (0, 0), "{what}");
     }
 
     /// How many were accepted and are not stored, once everything has had its time.
@@ -222,10 +238,10 @@ impl Target {
                 )
             }
         };
-        // JSON's own quoting is what curl reads. Each edge has an authority of its own, of which nobody knows.
-        let body = json!(body);
+        // JSON's own quoting is what curl reads.
+        let (body, trust) = (json!(body), &self.trust);
         format!(
-            "next\nurl = \"{url}\"\nconnect-to = \"::{edge}:443\"\ninsecure\nhttp1.1\n\
+            "next\nurl = \"{url}\"\nconnect-to = \"::{edge}:443\"\n{trust}\nhttp1.1\n\
              header = \"Content-Type: application/json\"\nuser-agent = \"{BROWSER}\"\ndata-binary = {body}\n\
              noproxy = \"*\"\nmax-time = 20\noutput = \"/dev/null\"\n\
              write-out = \"{kind:?} {id} %{{http_code}} %{{errormsg}}\\n\"\n"

@@ -13,6 +13,7 @@
 #[expect(dead_code, reason = "the other tests use more of it")]
 #[path = "../it/checkout.rs"]
 mod checkout;
+mod laptop;
 mod load;
 mod rig;
 mod rigged;

@@ -1,5 +1,8 @@
 //! Tests on the rig; see NEEDS in src/commands/ci.rs.
 
+mod data;
+mod edges;
 mod nodes;
+mod releases;
 mod several;
 mod single;

@@ -55,10 +55,13 @@ pub struct Site {
 }
 
 impl Site {
-    /// Everything on one node, as it comes.
+    /// Everything on one node, as it comes, with certificates of the rig's ACME server.
     #[track_caller]
     pub fn on_one_node() -> Site {
-        Site::on(Rig::up(1))
+        let site = Site::on(Rig::up(1));
+        site.set("TLS", "acme");
+        site.set("ACME_DIRECTORY", &site.rig.variable("RIG_ACME_DIRECTORY"));
+        site
     }
 
     /// Two replicas of each application on three nodes; the data is on `n1`, and the names lead to `n1` and `n2`.
@@ -147,24 +150,52 @@ impl Site {
         self.rig.docker("n1", arguments).success().stdout
     }
 
-    /// The first column of what a query finds; nothing while PostgreSQL does not answer.
+    /// The container of a service on `n1`.
+    #[track_caller]
+    pub fn container(&self, service: &str) -> String {
+        let label = format!("label=com.docker.swarm.service.name=analytics_{service}");
+        let id = self.docker(&["ps", "--quiet", "--filter", &label]);
+        id.trim().to_owned()
+    }
+
+    /// SQL as the superuser; its rows, columns parted by `|`.
+    #[track_caller]
+    pub fn sql(&self, database: &str, statement: &str) -> String {
+        let run = self.psql(database, statement).success();
+        run.stdout.trim_end().to_owned()
+    }
+
+    /// What a query finds; nothing while PostgreSQL does not answer.
     pub fn rows(&self, database: &str, query: &str) -> HashSet<String> {
-        let label = "label=com.docker.swarm.service.name=analytics_postgres";
-        let id = self.docker(&["ps", "--quiet", "--filter", label]);
-        let psql = [
+        let rows = self.psql(database, query).stdout;
+        rows.lines().map(str::to_owned).collect()
+    }
+
+    fn psql(&self, database: &str, statement: &str) -> Run {
+        let id = self.container("postgres");
+        let exec = [
+            "exec",
+            &id,
             "psql",
-            "--username",
-            "analytics_admin",
+            "--quiet",
             "--no-align",
             "--tuples-only",
         ];
-        let exec = [
-            &["exec", id.trim()],
-            &psql[..],
-            &["--dbname", database, "--command", query],
-        ];
-        let rows = self.rig.docker("n1", &exec.concat()).stdout;
-        rows.lines().map(str::to_owned).collect()
+        let what = ["--dbname", database, "--command", statement];
+        self.rig.docker("n1", &[&exec[..], &what].concat())
+    }
+
+    /// All that the swarm knows of how the services are to run.
+    #[track_caller]
+    pub fn deployed(&self) -> String {
+        let stack = "label=com.docker.stack.namespace=analytics";
+        let names = self.docker(&["service", "ls", "--quiet", "--filter", stack]);
+        let inspect = ["service", "inspect", "--format", "{{json .Spec}}"];
+        let names: Vec<&str> = names.split_whitespace().collect();
+        let specs = self.docker(&[&inspect[..], &names].concat());
+        let mut specs: Vec<&str> = specs.lines().collect();
+        specs.sort_unstable();
+        specs.join("\n")
     }
 
     fn path(&self, name: &str) -> PathBuf {
