@@ -163,7 +163,8 @@ impl Stack {
             let (count, seconds) = (snapshot.rows.len(), begin.elapsed().as_secs_f64());
             let (green, reset) = (terminal::GREEN, terminal::RESET);
             let what = match snapshot.rows.as_slice() {
-                [(name, progress)] => format!("{name} is {progress}"),
+                [(name, Progress::Ready("done"))] => format!("{name} is done"),
+                [(name, _)] => format!("{name} is healthy"),
                 _ => format!("all {count} services are healthy"),
             };
             say!("{green}started: {what}{reset} ({seconds:.1} s)");
