@@ -1,6 +1,6 @@
 #!/bin/sh
 # Backs up and drills when each is due, by the age of the newest there is. Updates the canary each minute, by which
-# a drill knows how much it would have lost.
+# a drill knows how much it would have lost. Beside a standby it waits: the node of the primary has one too.
 #
 # Arguments:   nothing, or `check`: fails when the schedule has stopped
 # Output:      what backup.sh and drill.sh print; stderr tells the progress
@@ -25,11 +25,17 @@ update_canary() {
 
 # is_older SECONDS AGE: the age in seconds, or nothing for what there is none of.
 is_older() { [ -z "$2" ] || [ "$2" -ge "$1" ]; }
+# Of this history alone: after a failover there is a new one, and what is missing between the two comes with a backup.
 age_of_backup() {
-  pgbackrest info --output=json | jq --raw-output --arg type "$1" '
-    [.[0].backup // [] | .[] | select($type == "" or .type == $type) | .timestamp.stop] | max | if . then (now - . | floor) else empty end'
+  history=$(ask "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)") || return 1
+  pgbackrest info --output=json | jq --raw-output --arg type "$1" --arg history "$history" '
+    [.[0].backup // [] | .[] | select($type == "" or .type == $type) | select($type != "" or (.archive.stop // "")[:8] == $history)
+     | .timestamp.stop] | max | if . then (now - . | floor) else empty end'
 }
 age_of_drill() { ask "SELECT extract(epoch FROM now() - max(at))::bigint FROM operations.drills WHERE $1"; }
+
+# Of three members only the primary's node has work.
+is_primary() { [ "$(ask 'SELECT pg_is_in_recovery()')" = f ]; }
 
 work() {
   done=
@@ -56,10 +62,15 @@ work() {
 
 # Nothing is worth a backup before the jobs have made the databases, or a restore has brought them back.
 databases="SELECT count(*) FROM pg_database WHERE datname IN ('umami_db', 'glitchtip_db')"
-until [ "$(touch /tmp/schedule; ask "$databases")" = 2 ] && update_canary; do sleep 2; done
-while sleep 60; do update_canary || true; done &
+until [ "$(touch /tmp/schedule; ask "$databases")" = 2 ] && is_primary && update_canary; do sleep 2; done
+while sleep 60; do
+  touch /tmp/schedule
+  ! is_primary || update_canary || true
+done &
 while :; do
-  if work; then
+  if ! is_primary; then
+    sleep 30
+  elif work; then
     sleep 600
   else
     echo "trying again in a minute" >&2

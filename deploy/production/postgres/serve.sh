@@ -18,10 +18,7 @@ fi
 
 mkdir -p clusters
 if [ ! -L current ] && [ ! -e next ]; then
-  rm -rf clusters/.new
-  initdb --pgdata clusters/.new --username "$PGUSER" --auth-local trust --auth-host scram-sha-256 --data-checksums
-  echo 'host all all all scram-sha-256' >>clusters/.new/pg_hba.conf
-  mv -T clusters/.new clusters/first
+  new-cluster.sh first
   echo first >next
 fi
 
@@ -43,4 +40,11 @@ if [ -e next ]; then
   echo "using the cluster $new"
 fi
 
+if [ -e current/standby.signal ]; then
+  echo "this volume has a standby of DATABASE=ha: the databases in use are on the node of the last primary" >&2
+  sleep 30
+  exit 1
+fi
+# What the members of DATABASE=ha know of each other is old from now on: see member.sh.
+touch alone
 exec postgres --config-file=/etc/postgresql/server.conf

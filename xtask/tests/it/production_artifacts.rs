@@ -12,6 +12,9 @@ use crate::checkout::{Run, compose_file, repository};
 
 const FILES: [&str; 3] = ["stack.yml", "jobs.yml", "operation.yml"];
 
+/// What takes the place of some services of stack.yml.
+const HA: &str = "ha.yml";
+
 /// The one-shots, in the order in which they must run.
 const JOBS: [&str; 4] = [
     "postgres-init",
@@ -20,8 +23,8 @@ const JOBS: [&str; 4] = [
     "glitchtip-migrate",
 ];
 
-/// Variables that no file of the stack reads: what secrets are made of, and `TARGET`, which only the tool reads.
-const INPUTS_OF_SECRETS: [&str; 17] = [
+/// Variables that no file of the stack reads: what secrets are made of, and at the end what only the tool reads.
+const INPUTS_OF_SECRETS: [&str; 21] = [
     "BACKUP_CIPHER_PASSWORD",
     "BACKUP_S3_KEY",
     "BACKUP_S3_KEY_SECRET",
@@ -30,6 +33,9 @@ const INPUTS_OF_SECRETS: [&str; 17] = [
     "GLITCHTIP_DATABASE_PASSWORD",
     "GLITCHTIP_EMAIL_URL",
     "GLITCHTIP_SECRET_KEY",
+    "PATRONI_PASSWORD",
+    "REPLICATION_PASSWORD",
+    "REWIND_PASSWORD",
     "SECRETS_KEY",
     "UMAMI_ADMIN_PASSWORD",
     "UMAMI_APP_SECRET",
@@ -38,6 +44,7 @@ const INPUTS_OF_SECRETS: [&str; 17] = [
     "UPLOADS_S3_ENDPOINT",
     "UPLOADS_S3_KEY",
     "UPLOADS_S3_KEY_SECRET",
+    "DATABASE",
     "TARGET",
 ];
 
@@ -136,7 +143,7 @@ fn health_checks_are_those_of_the_single_machine_but_for_a_database_that_is_away
 
 #[test]
 fn every_service_has_limits_few_privileges_and_needs_no_ipvs() {
-    for (name, service) in all_services() {
+    for (name, service) in all_services().into_iter().chain(members()) {
         let deploy = &service["deploy"];
         assert!(
             text(&deploy["resources"]["limits"]["memory"]).ends_with(['M', '}']),
@@ -203,13 +210,13 @@ fn everything_fits_a_machine_of_4_gib() {
 
 #[test]
 fn no_environment_and_no_argument_holds_a_secret() {
-    for name in FILES {
+    for name in FILES.into_iter().chain([HA]) {
         let code = code(name);
-        for input in &INPUTS_OF_SECRETS[..16] {
+        for input in &INPUTS_OF_SECRETS[..19] {
             assert!(!code.contains(&format!("${{{input}")), "{name}: {input}");
         }
     }
-    for (name, service) in all_services() {
+    for (name, service) in all_services().into_iter().chain(members()) {
         for key in environment_keys(&service) {
             let is_secret = ["PASSWORD", "TOKEN", "SECRET", "EMAIL_URL", "DATABASE_URL"]
                 .iter()
@@ -221,7 +228,7 @@ fn no_environment_and_no_argument_holds_a_secret() {
 
 #[test]
 fn every_secret_and_config_is_versioned() {
-    for name in FILES {
+    for name in FILES.into_iter().chain([HA]) {
         let file = file(name);
         for kind in ["secrets", "configs"] {
             let Some(entries) = file.get(kind).and_then(Value::as_mapping) else {
@@ -248,6 +255,7 @@ fn every_secret_and_config_is_versioned() {
 fn every_variable_of_production_is_in_its_template_and_every_one_there_is_used() {
     let used: BTreeSet<String> = FILES
         .iter()
+        .chain([&HA])
         .flat_map(|name| references(&code(name)))
         .map(|reference| reference.name)
         .collect();
@@ -262,7 +270,7 @@ fn defaults_of_production_are_those_of_its_template_and_of_the_single_machine() 
         template_of("deploy/production"),
         template_of("deploy/analytics"),
     );
-    for name in FILES {
+    for name in FILES.into_iter().chain([HA]) {
         for reference in references(&code(name)) {
             let value = template[&reference.name].trim_matches('\'');
             match reference.operator.as_str() {
@@ -297,7 +305,66 @@ fn operations_run_where_and_as_the_database_does() {
     for key in ["image", "environment", "secrets", "configs", "cap_drop"] {
         assert_eq!(ours[key], database[key], "{key}");
     }
-    assert_eq!(ours["deploy"]["placement"], database["deploy"]["placement"]);
+    let place = |service: &Value| resolve(text(&service["deploy"]["placement"]["constraints"][0]));
+    assert_eq!(place(ours), place(database));
+}
+
+#[test]
+fn each_member_of_three_is_the_database_of_one_node_on_a_node_of_its_own() {
+    let (stack, ha) = (file("stack.yml"), file(HA));
+    for (number, single) in ["1", "2", "3"]
+        .into_iter()
+        .flat_map(|it| [(it, "postgres"), (it, "backup")])
+    {
+        let member = &ha["services"][format!("{single}-{number}")];
+        let place = format!("node.labels.analytics.member == {number}");
+        assert_eq!(
+            text(&member["deploy"]["placement"]["constraints"][0]),
+            place
+        );
+        let single = &stack["services"][single];
+        for key in [
+            "image",
+            "volumes",
+            "configs",
+            "cap_drop",
+            "init",
+            "logging",
+            "read_only",
+        ] {
+            assert_eq!(member[key], single[key], "{key}");
+        }
+        let limits = |service: &Value| service["deploy"]["resources"].clone();
+        assert_eq!(limits(member), limits(single));
+        let own = |service: &Value| {
+            let mut variables = service["environment"].as_mapping().unwrap().clone();
+            variables.remove("MEMBER");
+            variables
+        };
+        assert_eq!(own(member), own(single));
+        assert_eq!(member["secrets"][0], single["secrets"][0]);
+    }
+    for name in ["postgres", "backup"] {
+        assert_eq!(ha["services"][name]["deploy"]["replicas"].as_u64(), Some(0));
+    }
+    assert_eq!(
+        text(&ha["services"]["haproxy"]["networks"]["data"]["aliases"][0]),
+        "postgres"
+    );
+}
+
+#[test]
+fn members_have_the_limits_of_postgresql_on_one_node() {
+    let settings = read("postgres/member-settings.sh");
+    for line in read("postgres/server.conf").lines() {
+        // What Patroni gives PostgreSQL as an argument, and the file therefore cannot.
+        let is_shared = ["max_connections", "max_locks_per_transaction"]
+            .iter()
+            .any(|key| line.starts_with(key));
+        if let (true, Some((key, value))) = (is_shared, line.split_once(" = ")) {
+            assert!(settings.contains(&format!("\"{key}\": {value},")), "{key}");
+        }
+    }
 }
 
 #[test]
@@ -322,10 +389,13 @@ fn the_limits_of_postgresql_are_those_of_the_single_machine() {
 #[test]
 #[ignore = "needs docker"]
 fn swarm_accepts_the_files() {
-    for name in FILES {
+    let sets = [&FILES[..1], &FILES[1..2], &FILES[2..], &["stack.yml", HA]];
+    for files in sets {
+        let name = files.join(" with ");
         let mut docker = Command::new("docker");
         docker
-            .args(["stack", "config", "--compose-file", name])
+            .args(["stack", "config"])
+            .args(files.iter().flat_map(|name| ["--compose-file", name]))
             .current_dir(repository().join("deploy/production"))
             .env("OPERATION", "backup");
         for (key, value) in template_of("deploy/production") {
@@ -365,6 +435,15 @@ fn all_services() -> Vec<(String, Value)> {
     let files = FILES.map(file);
     let all = files.iter().flat_map(services);
     all.map(|(name, service)| (name.to_owned(), service.clone()))
+        .collect()
+}
+
+/// The services of three nodes.
+fn members() -> Vec<(String, Value)> {
+    let file = file(HA);
+    let members = services(&file).filter(|(name, _)| !matches!(*name, "postgres" | "backup"));
+    members
+        .map(|(name, service)| (name.to_owned(), service.clone()))
         .collect()
 }
 
