@@ -6,16 +6,19 @@ use std::path::Path;
 use anyhow::Context;
 use hmac_sha256::Hash;
 
+use super::Swarm;
 use super::objects::{Kind, Made, New};
 use super::secrets::{self, SecretFile};
+use super::settings::{self, Database};
 use super::stackfile::{StackFile, parse_order};
-use super::{Swarm, settings};
 use crate::docker::invocation::stderr_of;
 use crate::problem::Problem;
 use crate::system::files;
 
 /// The services that run all the time.
 pub const STACK: &str = "stack.yml";
+/// The services that take the place of the database on one node with DATABASE=ha.
+pub const HA: &str = "ha.yml";
 /// What prepares the databases for them.
 pub const JOBS: &str = "jobs.yml";
 /// What works on backups.
@@ -74,7 +77,12 @@ impl Swarm {
         settings::check_complete(values)?;
         let secrets = secrets::all(values)?;
         let versions = secret_versions(&secrets);
-        let mut stack = self.render(STACK, &versions)?;
+        let files: &[&str] = match Database::of(values)? {
+            Database::Single => &[STACK],
+            Database::Ha => &[STACK, HA],
+        };
+        let mut stack = self.render_all(files, &versions)?;
+        stack.drop_replaced();
         let mut jobs = self.render(JOBS, &versions)?;
         let mut configs = BTreeMap::new();
         self.take_configs(&mut stack, &mut configs)?;
@@ -93,6 +101,15 @@ impl Swarm {
     /// # Errors
     /// When docker refuses it.
     pub fn render(&self, file: &str, variables: &[(String, String)]) -> anyhow::Result<StackFile> {
+        self.render_all(&[file], variables)
+    }
+
+    /// The same of several, of which the later ones change the earlier ones.
+    fn render_all(
+        &self,
+        files: &[&str],
+        variables: &[(String, String)],
+    ) -> anyhow::Result<StackFile> {
         let mut config = self.docker.docker();
         for (name, value) in self.docker.values().plain() {
             config = config.env(name, value);
@@ -100,12 +117,14 @@ impl Swarm {
         for (name, value) in variables {
             config = config.env(name, value);
         }
-        let rendered = config
-            .args(["stack", "config", "--compose-file", file])
-            .text();
-        let rendered = rendered.map_err(|error| {
-            let path = self.checkout.display(&self.checkout.stack().join(file));
-            Problem::new(format!("docker refuses {path}"))
+        let mut config = config.args(["stack", "config"]);
+        for file in files {
+            config = config.args(["--compose-file", file]);
+        }
+        let rendered = config.text().map_err(|error| {
+            let paths = files.iter().map(|file| self.checkout.stack().join(file));
+            let names: Vec<String> = paths.map(|path| self.checkout.display(&path)).collect();
+            Problem::new(format!("docker refuses {}", names.join(" with ")))
                 .evidence(stderr_of(&error))
                 .hint("correct what it names in deploy/production/.env, then repeat the command")
         })?;

@@ -44,7 +44,12 @@ impl Swarm {
         } = *job;
         let service = format!("{stack}_{job}");
         self.remove_service(&service)?;
-        self.deploy(stack, &file.only(&[job]), Others::Stay)?;
+        let mut file = file.only(&[job]);
+        // What opens PostgreSQL's socket must run where the primary does.
+        if file.is_beside_database(job) && self.has_members()? {
+            file.place(job, &self.place_of_primary()?);
+        }
+        self.deploy(stack, &file, Others::Stay)?;
 
         let begin = Instant::now();
         let ended = loop {

@@ -1,6 +1,7 @@
 //! Production: the stack on a Docker Swarm. Looks and changes; must never decide what a verb is about, and
 //! never put a secret where the swarm shows it.
 
+pub mod database;
 pub mod edge;
 pub mod files;
 pub mod images;
@@ -12,6 +13,7 @@ pub mod membership;
 pub mod nodes;
 pub mod objects;
 pub mod operation;
+pub mod patroni;
 pub mod placement;
 pub mod preview;
 pub mod release;
@@ -188,13 +190,12 @@ impl Swarm {
         nodes::parse(&self.inspect_all("node", &ids.text()?)?)
     }
 
-    /// Gives a node a label.
+    /// Gives a node a label, written with its value.
     ///
     /// # Errors
     /// When the swarm refuses it.
     pub fn label(&self, node: &Node, label: &str) -> anyhow::Result<()> {
-        let label = format!("{label}=true");
-        let update = ["node", "update", "--label-add", &label, &node.id];
+        let update = ["node", "update", "--label-add", label, &node.id];
         self.docker.docker().args(update).text().map(drop)
     }
 

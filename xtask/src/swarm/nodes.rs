@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use serde::Deserialize;
 
+use super::patroni::MEMBERS;
+use super::settings::Database;
 use crate::docker::versions::Version;
 use crate::problem::Problem;
 
@@ -12,6 +14,8 @@ use crate::problem::Problem;
 pub const OURS: &str = "analytics.";
 /// The label of the one node that has the volumes of the databases.
 pub const DATA: &str = "analytics.data";
+/// The label of the three nodes with a member of the database each: 1, 2 or 3.
+pub const MEMBER: &str = "analytics.member";
 /// The label of the nodes that public names lead to.
 pub const EDGE: &str = "analytics.edge";
 
@@ -212,6 +216,11 @@ impl Node {
         self.spec.labels.get(label).is_some_and(|it| it == "true")
     }
 
+    /// The number of the member of the database that it has.
+    pub fn member(&self) -> Option<&str> {
+        self.spec.labels.get(MEMBER).map(String::as_str)
+    }
+
     /// Whether the swarm reaches it.
     pub fn is_ready(&self) -> bool {
         self.status.state == "ready"
@@ -302,48 +311,121 @@ pub fn parse(json: &str) -> anyhow::Result<Vec<Node>> {
     serde_json::from_str(json).context("reading the output of `docker node inspect`")
 }
 
+/// A label with its value, as `docker node update --label-add` takes it.
+pub type Label = String;
+
 /// The labels that are missing, by node, where there is only one place for them.
 ///
 /// # Errors
 /// When a person must decide which nodes get them.
-pub fn missing_labels(nodes: &[Node]) -> Result<Vec<(&Node, &'static str)>, Problem> {
+pub fn missing_labels(nodes: &[Node], database: Database) -> Result<Vec<(&Node, Label)>, Problem> {
     let having = |label| nodes.iter().filter(move |node| node.has_label(label));
-    let lacking: Vec<&'static str> = [DATA, EDGE]
+    if having(DATA).count() > 1 {
+        return Err(too_many_with_data(&having(DATA).collect::<Vec<_>>()));
+    }
+    let mut lacking: Vec<&'static str> = [DATA, EDGE]
         .into_iter()
         .filter(|label| having(label).next().is_none())
         .collect();
-    if having(DATA).count() > 1 {
-        let names: Vec<&str> = having(DATA).map(Node::hostname).collect();
-        let what = format!(
-            "{} nodes have the label {DATA}=true, and only one can have the data: {}",
-            names.len(),
-            names.join(", ")
-        );
-        let hint = format!(
-            "remove it from those without the data: `docker node update --label-rm {DATA} {}`",
-            names[names.len() - 1]
-        );
-        return Err(Problem::new(what).hint(hint));
+    let mut missing = Vec::new();
+    if database == Database::Ha {
+        let members = missing_members(nodes)?;
+        // Wherever the first member is, is a place for the rest that is on one node.
+        let first = |node: &&Node| node.member() == Some("1") || is_given(&members, node, "1");
+        if let Some(node) = nodes.iter().find(first)
+            && lacking.contains(&DATA)
+        {
+            missing.push((node, format!("{DATA}=true")));
+            lacking.retain(|label| *label != DATA);
+        }
+        missing.extend(members);
     }
     match (nodes, lacking.as_slice()) {
-        (_, []) => Ok(Vec::new()),
-        ([node], lacking) => Ok(lacking.iter().map(|label| (node, *label)).collect()),
-        (nodes, lacking) => {
-            let options: Vec<String> = lacking
-                .iter()
-                .map(|label| format!("--label-add {label}=true"))
-                .collect();
-            let names: Vec<&str> = nodes.iter().map(Node::hostname).collect();
-            let what = format!("no node has the label {}=true", lacking.join("=true and "));
-            let hint = format!(
-                "choose one of {} and give it: `docker node update {} {}`",
-                names.join(", "),
-                options.join(" "),
-                names.first().copied().unwrap_or("NODE")
-            );
-            Err(Problem::new(what).hint(hint))
+        (_, []) => Ok(missing),
+        ([node], lacking) => {
+            missing.extend(lacking.iter().map(|label| (node, format!("{label}=true"))));
+            Ok(missing)
+        }
+        (nodes, lacking) => Err(nobody_has(nodes, lacking)),
+    }
+}
+
+/// The members of the database that have no node yet, where three nodes leave no choice. The first is where the data
+/// is that is there already.
+fn missing_members(nodes: &[Node]) -> Result<Vec<(&Node, Label)>, Problem> {
+    let mut free: Vec<&Node> = nodes.iter().filter(|it| it.member().is_none()).collect();
+    free.sort_by_key(|node| (!node.has_label(DATA), node.hostname()));
+    let mut missing = Vec::new();
+    for number in ["1", "2", "3"] {
+        let having: Vec<&Node> = nodes
+            .iter()
+            .filter(|node| node.member() == Some(number))
+            .collect();
+        match having.as_slice() {
+            [_] => {}
+            [] if nodes.len() == MEMBERS && !free.is_empty() => {
+                missing.push((free.remove(0), format!("{MEMBER}={number}")));
+            }
+            [] => {
+                let names: Vec<&str> = free.iter().map(|node| node.hostname()).collect();
+                let what = format!(
+                    "DATABASE=ha needs three nodes with a member each, and none has the label {MEMBER}={number}"
+                );
+                let hint = format!(
+                    "choose one of {} and give it: `docker node update --label-add {MEMBER}={number} {}`",
+                    names.join(", "),
+                    names.first().copied().unwrap_or("NODE")
+                );
+                return Err(Problem::new(what).hint(hint));
+            }
+            [_, second, ..] => {
+                let name = second.hostname();
+                let what = format!("several nodes have the label {MEMBER}={number}");
+                let hint = format!(
+                    "remove it from those without its data: `docker node update --label-rm {MEMBER} {name}`"
+                );
+                return Err(Problem::new(what).hint(hint));
+            }
         }
     }
+    Ok(missing)
+}
+
+fn is_given(members: &[(&Node, Label)], node: &Node, number: &str) -> bool {
+    let label = format!("{MEMBER}={number}");
+    members
+        .iter()
+        .any(|(it, given)| it.id == node.id && *given == label)
+}
+
+fn too_many_with_data(nodes: &[&Node]) -> Problem {
+    let names: Vec<&str> = nodes.iter().map(|node| node.hostname()).collect();
+    let what = format!(
+        "{} nodes have the label {DATA}=true, and only one can have the data: {}",
+        names.len(),
+        names.join(", ")
+    );
+    let hint = format!(
+        "remove it from those without the data: `docker node update --label-rm {DATA} {}`",
+        names[names.len() - 1]
+    );
+    Problem::new(what).hint(hint)
+}
+
+fn nobody_has(nodes: &[Node], lacking: &[&str]) -> Problem {
+    let options: Vec<String> = lacking
+        .iter()
+        .map(|label| format!("--label-add {label}=true"))
+        .collect();
+    let names: Vec<&str> = nodes.iter().map(Node::hostname).collect();
+    let what = format!("no node has the label {}=true", lacking.join("=true and "));
+    let hint = format!(
+        "choose one of {} and give it: `docker node update {} {}`",
+        names.join(", "),
+        options.join(" "),
+        names.first().copied().unwrap_or("NODE")
+    );
+    Problem::new(what).hint(hint)
 }
 
 #[cfg(test)]
@@ -361,20 +443,79 @@ mod tests {
         parse(&format!("[{}]", nodes.join(","))).unwrap()
     }
 
+    #[track_caller]
+    fn given(nodes: &[Node], database: Database) -> Vec<String> {
+        let missing = missing_labels(nodes, database).unwrap().into_iter();
+        let line = |(node, label): (&Node, Label)| format!("{} {label}", node.hostname());
+        missing.map(line).collect()
+    }
+
+    #[test]
+    fn three_nodes_get_a_member_each_the_first_where_the_data_is() {
+        let edge = r#"{"analytics.edge":"true"}"#;
+        let data = r#"{"analytics.data":"true"}"#;
+        let fresh = nodes(&[node("n3", "{}"), node("n1", edge), node("n2", "{}")]);
+        let expected = [
+            "n1 analytics.data=true",
+            "n1 analytics.member=1",
+            "n2 analytics.member=2",
+            "n3 analytics.member=3",
+        ];
+        assert_eq!(given(&fresh, Database::Ha), expected);
+        let grown = nodes(&[node("n1", edge), node("n2", data), node("n3", "{}")]);
+        let expected = [
+            "n2 analytics.member=1",
+            "n1 analytics.member=2",
+            "n3 analytics.member=3",
+        ];
+        assert_eq!(given(&grown, Database::Ha), expected);
+        let replaced = nodes(&[
+            node("n1", r#"{"analytics.edge":"true","analytics.member":"1"}"#),
+            node("n2", r#"{"analytics.data":"true","analytics.member":"3"}"#),
+            node("n4", "{}"),
+        ]);
+        assert_eq!(given(&replaced, Database::Ha), ["n4 analytics.member=2"]);
+    }
+
+    #[test]
+    fn members_are_placed_by_a_person_where_there_is_a_choice() {
+        let edge = r#"{"analytics.edge":"true","analytics.data":"true"}"#;
+        let two = nodes(&[node("n1", edge), node("n2", "{}")]);
+        let problem = missing_labels(&two, Database::Ha).unwrap_err();
+        assert!(
+            problem.what.contains("analytics.member=1"),
+            "{}",
+            problem.what
+        );
+        assert!(
+            problem
+                .hint
+                .unwrap()
+                .contains("--label-add analytics.member=1 n1`")
+        );
+        let member = r#"{"analytics.member":"1"}"#;
+        let twice = nodes(&[node("n1", member), node("n2", member), node("n3", edge)]);
+        let problem = missing_labels(&twice, Database::Ha).unwrap_err();
+        assert!(
+            problem
+                .hint
+                .unwrap()
+                .contains("--label-rm analytics.member n2`")
+        );
+    }
+
     #[test]
     fn a_single_node_gets_the_labels_that_it_lacks() {
         let one = nodes(&[node("n1", "{}")]);
-        let missing = missing_labels(&one).unwrap();
-        let missing: Vec<_> = missing
-            .iter()
-            .map(|(it, label)| (it.hostname(), *label))
-            .collect();
-        assert_eq!(missing, [("n1", DATA), ("n1", EDGE)]);
+        assert_eq!(
+            given(&one, Database::Single),
+            ["n1 analytics.data=true", "n1 analytics.edge=true"]
+        );
         let labelled = nodes(&[node(
             "n1",
             r#"{"analytics.data":"true","analytics.edge":"true"}"#,
         )]);
-        assert!(missing_labels(&labelled).unwrap().is_empty());
+        assert!(given(&labelled, Database::Single).is_empty());
     }
 
     #[test]
@@ -402,7 +543,7 @@ mod tests {
     #[test]
     fn several_nodes_are_labelled_by_a_person() {
         let two = nodes(&[node("n1", r#"{"analytics.edge":"true"}"#), node("n2", "{}")]);
-        let problem = missing_labels(&two).unwrap_err();
+        let problem = missing_labels(&two, Database::Single).unwrap_err();
         assert_eq!(problem.what, "no node has the label analytics.data=true");
         let hint = problem.hint.unwrap();
         assert!(
@@ -411,6 +552,11 @@ mod tests {
         );
         let data = r#"{"analytics.data":"true"}"#;
         let both = nodes(&[node("n1", data), node("n2", data)]);
-        assert!(missing_labels(&both).unwrap_err().what.contains("n1, n2"));
+        assert!(
+            missing_labels(&both, Database::Single)
+                .unwrap_err()
+                .what
+                .contains("n1, n2")
+        );
     }
 }

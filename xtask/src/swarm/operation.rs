@@ -211,7 +211,7 @@ impl Swarm {
         }
         let mut file = self.render(OPERATION, &variables)?;
         file.take_from(&release.stack);
-        file.take_image(&release.stack, "postgres");
+        file.take_image(&release.stack, release.stack.database());
         let stack = format!("{}-{}", self.name, kind_of(operation));
         let printed = self.run_job(&Job {
             stack: &stack,

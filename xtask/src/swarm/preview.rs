@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Swarm;
 use super::files::Plan;
-use super::nodes::Node;
+use super::nodes::{Label, Node};
 use super::objects::Kind;
 use super::stackfile::StackFile;
 
@@ -16,10 +16,14 @@ impl Preview {
     ///
     /// # Errors
     /// When the engine does not answer.
-    pub fn of(swarm: &Swarm, plan: &mut Plan, labels: &[(&Node, &str)]) -> anyhow::Result<Preview> {
+    pub fn of(
+        swarm: &Swarm,
+        plan: &mut Plan,
+        labels: &[(&Node, Label)],
+    ) -> anyhow::Result<Preview> {
         let mut lines: Vec<String> = labels
             .iter()
-            .map(|(node, label)| format!("give {} the label {label}=true", node.hostname()))
+            .map(|(node, label)| format!("give {} the label {label}", node.hostname()))
             .collect();
         let (secrets, configs) = (swarm.names(Kind::Secret)?, swarm.names(Kind::Config)?);
         let names = plan.secrets.iter().map(|secret| secret.name(&swarm.name));

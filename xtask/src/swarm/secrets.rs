@@ -4,6 +4,7 @@
 
 use hmac_sha256::HMAC;
 
+use super::settings::Database;
 use crate::env::values::{Secret, Values};
 use crate::problem::Problem;
 
@@ -28,7 +29,7 @@ impl SecretFile {
     }
 }
 
-/// Every secret that stack.yml, jobs.yml and operation.yml name.
+/// Every secret that stack.yml, jobs.yml and operation.yml name, and with DATABASE=ha those of ha.yml.
 ///
 /// # Errors
 /// When the env file lacks a value.
@@ -41,7 +42,7 @@ pub fn all(values: &Values) -> Result<Vec<SecretFile>, Problem> {
         Ok(secret.clone())
     };
     let key = made("SECRETS_KEY")?;
-    let contents = [
+    let mut contents = vec![
         ("databases", databases(&made)?),
         ("umami", umami(values, &made)?),
         (
@@ -52,6 +53,9 @@ pub fn all(values: &Values) -> Result<Vec<SecretFile>, Problem> {
         ("glitchtip_accounts", glitchtip_accounts(&made)?),
         ("pgbackrest", pgbackrest(values, &made)?),
     ];
+    if Database::of(values)? == Database::Ha {
+        contents.push(("cluster", cluster(&made)?));
+    }
     let file = |(name, content): (&'static str, String)| SecretFile {
         key: name,
         version: version(key.expose(), name, &content),
@@ -124,6 +128,20 @@ fn pgbackrest(values: &Values, made: &Made) -> Result<String, Problem> {
     ))
 }
 
+fn cluster(made: &Made) -> Result<String, Problem> {
+    let keys = [
+        "REPLICATION_PASSWORD",
+        "REWIND_PASSWORD",
+        "PATRONI_PASSWORD",
+    ];
+    let [replication, rewind, patroni] = keys;
+    Ok(lines(&[
+        (replication, &made(replication)?),
+        (rewind, &made(rewind)?),
+        (patroni, &made(patroni)?),
+    ]))
+}
+
 fn database_url(login: &str, password: &str, database: &str) -> String {
     format!("postgresql://{login}:{password}@postgres:5432/{database}")
 }
@@ -163,6 +181,10 @@ GLITCHTIP_API_TOKEN=change_this_strong_password
 BACKUP_S3_KEY=
 BACKUP_S3_KEY_SECRET=
 BACKUP_CIPHER_PASSWORD=change_this_strong_password
+REPLICATION_PASSWORD=change_this_strong_password
+REWIND_PASSWORD=change_this_strong_password
+PATRONI_PASSWORD=change_this_strong_password
+# DATABASE=single
 # UMAMI_LOGIN=umami_a
 # GLITCHTIP_LOGIN=glitchtip_a
 # UPLOADS_S3_BUCKET=
@@ -220,6 +242,14 @@ BACKUP_CIPHER_PASSWORD=bc
             "pgbackrest",
             "[global]\nrepo1-s3-key=bk\nrepo1-s3-key-secret=bs\nrepo1-cipher-pass=bc\n",
         );
+    }
+
+    #[test]
+    fn members_of_the_database_have_a_secret_where_there_are_three() {
+        assert!(!files(ENV).iter().any(|it| it.key == "cluster"));
+        let passwords = "REPLICATION_PASSWORD=r\nREWIND_PASSWORD=w\nPATRONI_PASSWORD=p\n";
+        let env = format!("{ENV}DATABASE=ha\n{passwords}");
+        assert_eq!(file(&env, "cluster").content, passwords);
     }
 
     #[test]

@@ -92,6 +92,28 @@ pub fn check_complete(values: &Values) -> Result<(), Problem> {
     )))
 }
 
+/// Where the databases are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// On one node.
+    Single,
+    /// On three nodes, of which any one may die.
+    Ha,
+}
+
+impl Database {
+    /// # Errors
+    /// When DATABASE is neither.
+    pub fn of(values: &Values) -> Result<Database, Problem> {
+        match values.text("DATABASE").as_str() {
+            "single" => Ok(Database::Single),
+            "ha" => Ok(Database::Ha),
+            other => Err(Problem::new(format!("DATABASE={other} is not known"))
+                .hint("set it to single or ha in deploy/production/.env")),
+        }
+    }
+}
+
 /// How the edge speaks TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {

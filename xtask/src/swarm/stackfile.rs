@@ -84,6 +84,47 @@ impl StackFile {
         file
     }
 
+    /// Leaves out the services of which another file says that there are to be none: the database on one node.
+    pub fn drop_replaced(&mut self) {
+        if let Some(services) = self.0.get_mut("services").and_then(Value::as_mapping_mut) {
+            let is_replaced = |name: &Value, service: &Value| {
+                let may_be = matches!(name.as_str(), Some("postgres" | "backup"));
+                may_be && service["deploy"]["replicas"].as_u64() == Some(0)
+            };
+            services.retain(|name, service| !is_replaced(name, service));
+        }
+    }
+
+    /// The service that runs PostgreSQL, or the first of three.
+    pub fn database(&self) -> &'static str {
+        match self.service("postgres") {
+            Some(_) => "postgres",
+            None => "postgres-1",
+        }
+    }
+
+    /// Whether the databases are on three nodes.
+    pub fn has_members(&self) -> bool {
+        self.service("postgres-1").is_some()
+    }
+
+    /// The services that open PostgreSQL's socket, which only the node has where it runs.
+    pub fn is_beside_database(&self, service: &str) -> bool {
+        let volumes = self.service(service).map(|it| &it["volumes"]);
+        let volumes = volumes.and_then(Value::as_sequence).into_iter().flatten();
+        let mut sources = volumes.filter_map(|it| it["source"].as_str());
+        sources.any(|source| source == "postgres_socket")
+    }
+
+    /// Puts a service on the nodes of this constraint alone.
+    pub fn place(&mut self, service: &str, constraint: &str) {
+        let services = self.0.get_mut("services").and_then(Value::as_mapping_mut);
+        if let Some(service) = services.and_then(|it| it.get_mut(service)) {
+            let constraints = Value::from(vec![constraint]);
+            service["deploy"]["placement"]["constraints"] = constraints;
+        }
+    }
+
     /// The images of all services.
     pub fn images(&self) -> BTreeSet<String> {
         let services = self
@@ -249,6 +290,21 @@ x-health: {retries: 3}
         let part = example().only(&["edge"]);
         assert_eq!(part.services(), ["edge"]);
         assert_eq!(part.needed("secrets").len(), 1);
+    }
+
+    #[test]
+    fn what_opens_the_socket_is_placed_where_the_primary_is() {
+        let mut file = StackFile::parse(
+            "services: {init: {volumes: [{type: volume, source: postgres_socket, target: /s}],
+               deploy: {placement: {constraints: [a == b]}}}, other: {image: x}, postgres: {deploy: {replicas: 0}}}",
+        )
+        .unwrap();
+        file.drop_replaced();
+        assert_eq!(file.services(), ["init", "other"]);
+        assert!(file.is_beside_database("init") && !file.is_beside_database("other"));
+        file.place("init", "node.labels.analytics.member == 2");
+        let constraints = &file.service("init").unwrap()["deploy"]["placement"]["constraints"];
+        assert_eq!(constraints[0], "node.labels.analytics.member == 2");
     }
 
     #[test]

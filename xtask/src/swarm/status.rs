@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::inspect::{Service, Task};
 use super::nodes::Node;
+use super::patroni::{Cluster, Member, Role};
 use super::release::Release;
 use super::rollout::{Before, Progress};
-use crate::terminal::text::render_table;
+use crate::terminal::text::{render_bytes, render_table};
 
 /// The version of what `--json` prints: it grows when a field changes its meaning or goes.
 const VERSION: u32 = 1;
@@ -26,6 +27,23 @@ pub struct Report {
     pub healthy: bool,
     nodes: Vec<NodeRow>,
     services: Vec<Row>,
+    /// Where the database is on three nodes: its members and etcd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<Members>,
+}
+
+/// The members of the database.
+#[derive(Serialize)]
+struct Members {
+    /// Whether any one machine may die.
+    healthy: bool,
+    leader: Option<String>,
+    /// Whether enough etcd agree.
+    quorum: bool,
+    #[serde(flatten)]
+    cluster: Option<Cluster>,
+    /// Why nothing is known of them.
+    note: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -75,7 +93,22 @@ impl Report {
             healthy: are_well && !rows.is_empty() && nodes.iter().all(Node::is_ready),
             nodes: nodes.iter().map(node).collect(),
             services: rows,
+            database: None,
         }
+    }
+
+    /// Says how the members of the database stand, or why nobody knows.
+    pub fn add_members(&mut self, cluster: Result<Cluster, String>) {
+        let known = cluster.as_ref().ok();
+        let healthy = known.is_some_and(Cluster::is_well);
+        self.healthy &= healthy;
+        self.database = Some(Members {
+            healthy,
+            leader: known.and_then(|it| it.leader().map(|leader| leader.name.clone())),
+            quorum: known.is_some_and(Cluster::has_quorum),
+            note: cluster.as_ref().err().cloned(),
+            cluster: cluster.ok(),
+        });
     }
 
     /// The services that are not as they should be, each with what is known of why.
@@ -109,13 +142,58 @@ impl Report {
             .nodes
             .iter()
             .map(|it| format!("{} {}", it.node, it.state));
+        let members = self
+            .database
+            .as_ref()
+            .map_or_else(String::new, Members::render);
         format!(
-            "{}\n{healthy} of {} services are healthy; {release}; nodes: {}\n",
+            "{}\n{members}{healthy} of {} services are healthy; {release}; nodes: {}\n",
             render_table(&table),
             self.services.len(),
             nodes.collect::<Vec<_>>().join(", ")
         )
     }
+}
+
+impl Members {
+    fn render(&self) -> String {
+        let Some(cluster) = &self.cluster else {
+            let note = self.note.as_deref().unwrap_or_default();
+            return format!("nothing is known of the members of the database: {note}\n");
+        };
+        let titles = ["MEMBER", "ROLE", "STATE", "STREAMS", "LAG", "TIMELINE"];
+        let mut table = vec![titles.map(str::to_owned).to_vec()];
+        table.extend(cluster.members.iter().map(cells_of));
+        let healthy = cluster.etcd.iter().filter(|etcd| etcd.healthy).count();
+        let leader = match (&self.leader, self.quorum) {
+            (Some(leader), _) => format!("{leader} leads"),
+            (None, true) => "the database has no primary".to_owned(),
+            (None, false) => "no primary, since etcd has no quorum".to_owned(),
+        };
+        format!(
+            "{}\n{leader}; {healthy} of {} etcd are healthy\n",
+            render_table(&table),
+            cluster.etcd.len()
+        )
+    }
+}
+
+fn cells_of(member: &Member) -> Vec<String> {
+    let known = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |it| it.to_string());
+    let lag = member.lag.map_or_else(|| "-".to_owned(), render_bytes);
+    let streams = match (member.role, member.streams) {
+        (Role::Primary, _) => "-",
+        (_, true) => "yes",
+        (_, false) => "no",
+    };
+    vec![
+        member.name.clone(),
+        member.role.word().to_owned(),
+        member.state.clone(),
+        streams.to_owned(),
+        lag,
+        known(member.timeline),
+    ]
 }
 
 impl Row {
@@ -215,6 +293,33 @@ umami    1/1    n1     completed  umami@sha256:0123456789ab
 
 1 of 1 services are healthy; no release yet; nodes: n1 ready
 "
+        );
+    }
+
+    #[test]
+    fn a_member_is_a_row_and_one_that_does_not_stream_is_not_well() {
+        let printed = r#"{"members":{"postgres-1":{"state":"running","role":"master","timeline":3,"xlog":{"location":4096},"replication":[{"application_name":"postgres-2","state":"streaming"}]},"postgres-2":{"state":"running","role":"replica","timeline":3,"sync_standby":true,"xlog":{"received_location":4096}},"postgres-3":{"state":"running","role":"replica","timeline":2,"xlog":{"received_location":2048}}},"etcd":{"etcd-1":true,"etcd-2":true,"etcd-3":false}}"#;
+        let mut report = example("ready");
+        report.add_members(Ok(Cluster::parse(printed).unwrap()));
+        let text = report.render();
+        let expected = "\
+MEMBER      ROLE     STATE    STREAMS  LAG    TIMELINE
+postgres-1  primary  running  -        -      3
+postgres-2  sync     running  yes      0 KiB  3
+postgres-3  standby  running  no       2 KiB  2
+
+postgres-1 leads; 2 of 3 etcd are healthy
+";
+        assert!(text.contains(expected), "{text}");
+        assert!(!report.healthy);
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["database"]["members"][1]["role"], "sync");
+        assert_eq!(json["database"]["quorum"], true);
+        report.add_members(Err("no engine".to_owned()));
+        assert!(
+            report
+                .render()
+                .contains("nothing is known of the members of the database: no engine")
         );
     }
 

@@ -63,6 +63,7 @@ const PURE: &[&str] = &[
     "swarm/inspect.rs",
     "swarm/nodes.rs",
     "swarm/placement.rs",
+    "swarm/patroni.rs",
     "swarm/rollout.rs",
     "swarm/roster.rs",
     "swarm/secrets.rs",

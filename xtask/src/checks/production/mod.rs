@@ -4,6 +4,7 @@
 mod backups;
 mod edge;
 mod machine;
+mod members;
 mod nodes;
 mod settings;
 
@@ -11,6 +12,7 @@ use super::finding::{self, Finding};
 use crate::problem::Problem;
 use crate::swarm::Swarm;
 use crate::swarm::release::Release;
+use crate::swarm::settings::Database;
 use crate::swarm::status::Report;
 
 /// Looks at everything; where something cannot be looked at, that is a finding too.
@@ -28,7 +30,7 @@ pub fn examine(swarm: &Swarm) -> anyhow::Result<Vec<Finding>> {
         }
     };
     let nodes = swarm.nodes()?;
-    findings.extend(nodes::check(&nodes));
+    findings.extend(nodes::check(&nodes, database_of(swarm)));
     findings.extend(machine::check(&swarm.docker.info()?));
     findings.extend(edge::check_names(swarm.docker.values(), &nodes));
     findings.extend(edge::check_authority(swarm.docker.values(), &nodes));
@@ -52,9 +54,17 @@ pub fn examine(swarm: &Swarm) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
+/// A value that is neither is a finding of the settings.
+fn database_of(swarm: &Swarm) -> Database {
+    Database::of(swarm.docker.values()).unwrap_or(Database::Single)
+}
+
 /// What only a release that runs can be asked.
 fn check_release(swarm: &Swarm, release: &Release, here: &str) -> Vec<Finding> {
     let mut findings = vec![edge::check_served(swarm, &release.stack, here)];
+    if release.stack.has_members() {
+        findings.extend(members::check(swarm));
+    }
     findings.extend(backups::check(swarm, release));
     findings
 }

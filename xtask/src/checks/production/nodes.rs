@@ -3,18 +3,22 @@
 use crate::checks::finding::Finding;
 use crate::problem::Problem;
 use crate::swarm::nodes::{DATA, EngineTrouble, Node, missing_labels};
+use crate::swarm::settings::Database;
 
 /// Everything on one node takes 2.4 GiB, and a task more while it is replaced.
 const ENOUGH_MEMORY: u64 = 3_500_000_000;
 
-pub fn check(nodes: &[Node]) -> Vec<Finding> {
+pub fn check(nodes: &[Node], database: Database) -> Vec<Finding> {
     let mut findings = vec![check_managers(nodes)];
     findings.extend(nodes.iter().filter_map(check_state));
     findings.extend(nodes.iter().filter_map(check_engine));
     findings.extend(nodes.iter().filter_map(check_memory));
-    findings.push(match missing_labels(nodes) {
+    findings.push(match missing_labels(nodes, database) {
         Ok(missing) if missing.is_empty() => Finding::good("labels", "every label has its node"),
-        Ok(_) => Finding::good("labels", "`deploy` gives the single node its labels"),
+        Ok(_) => Finding::good(
+            "labels",
+            "`deploy` gives the nodes the labels that they lack",
+        ),
         Err(problem) => Finding::error("labels", problem),
     });
     findings
@@ -86,7 +90,8 @@ mod tests {
     }
 
     fn found(nodes: &[String]) -> Vec<Finding> {
-        check(&parse(&format!("[{}]", nodes.join(","))).unwrap())
+        let nodes = parse(&format!("[{}]", nodes.join(","))).unwrap();
+        check(&nodes, Database::Single)
     }
 
     #[test]

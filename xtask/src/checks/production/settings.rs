@@ -4,7 +4,7 @@ use crate::checks::finding::Finding;
 use crate::env::grammar::{is_email_address, is_email_url, is_hostname, is_url_safe};
 use crate::env::values::Values;
 use crate::problem::Problem;
-use crate::swarm::settings::check_complete;
+use crate::swarm::settings::{Database, check_complete};
 
 const CHECK: &str = ".env";
 
@@ -60,6 +60,9 @@ pub fn check(values: &Values) -> Vec<Finding> {
     if let Err(problem) = check_complete(values) {
         findings.push(Finding::error(CHECK, problem));
     }
+    if let Err(problem) = Database::of(values) {
+        findings.push(Finding::error(CHECK, problem));
+    }
     for rule in &RULES {
         let wrong = |key: &&&str| {
             let value = values.text(key);
@@ -100,7 +103,7 @@ mod tests {
                 format!("{}='{value}'\n", it.key)
             })
             .collect();
-        let template = Template::parse(&template).unwrap();
+        let template = Template::parse(&(template + "# DATABASE=single\n")).unwrap();
         let values = Values::of(template, &env, ".env", &|_| None).unwrap();
         let findings = check(&values).into_iter();
         findings.map(|finding| finding.problem.what).collect()

@@ -10,7 +10,7 @@ use crate::swarm::Swarm;
 use crate::swarm::images::Pull;
 use crate::swarm::nodes::missing_labels;
 use crate::swarm::preview::Preview;
-use crate::swarm::settings::Edge;
+use crate::swarm::settings::{Database, Edge};
 use crate::terminal::text::render_table;
 use crate::terminal::{self, say};
 
@@ -19,7 +19,7 @@ pub fn run(checkout: &Checkout, options: &cli::ProductionDeploy) -> anyhow::Resu
     let here = swarm.check()?;
     let mut plan = swarm.plan()?;
     let nodes = swarm.nodes()?;
-    let missing = missing_labels(&nodes)?;
+    let missing = missing_labels(&nodes, Database::of(swarm.docker.values())?)?;
     if options.dry_run {
         let preview = Preview::of(&swarm, &mut plan, &missing)?;
         terminal::print(&preview.render())?;

@@ -13,7 +13,7 @@ pub fn run(checkout: &Checkout, options: &cli::ProductionImport) -> anyhow::Resu
     let (mut archive, manifest) = import::open(&options.file)?;
     let swarm = Swarm::of(checkout)?;
     let here = swarm.check()?;
-    import::check_place(&swarm.nodes()?, &here)?;
+    import::check_place(&swarm, &here)?;
     let _lock = swarm.lock("import")?;
     let release = swarm.newest_release()?;
 

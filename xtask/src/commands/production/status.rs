@@ -4,6 +4,7 @@ use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::Outcome;
 use crate::swarm::Swarm;
+use crate::swarm::database::MEMBER_SERVICES;
 use crate::swarm::status::Report;
 use crate::terminal;
 
@@ -15,6 +16,9 @@ pub fn run(checkout: &Checkout, options: &cli::Status) -> anyhow::Result<Outcome
 
     let mut report = Report::of(&services, &tasks, &nodes);
     report.name_release(&swarm.name, releases.first());
+    if services.contains_key(MEMBER_SERVICES[0]) {
+        report.add_members(swarm.cluster().map_err(|error| format!("{error:#}")));
+    }
 
     if options.json {
         terminal::print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;

@@ -9,6 +9,7 @@ use crate::swarm::images::Pull;
 use crate::swarm::lock::{Left, SwarmLock};
 use crate::swarm::nodes::missing_labels;
 use crate::swarm::release::Release;
+use crate::swarm::settings::Database;
 use crate::system::clock;
 use crate::terminal::say;
 use crate::terminal::text::render_timestamp;
@@ -42,9 +43,10 @@ pub fn deploy(
     how: &How,
 ) -> anyhow::Result<Deployed> {
     let nodes = swarm.nodes()?;
-    for (node, label) in missing_labels(&nodes)? {
-        swarm.label(node, label)?;
-        say!("gave {} the label {label}=true", node.hostname());
+    let database = Database::of(swarm.docker.values())?;
+    for (node, label) in missing_labels(&nodes, database)? {
+        swarm.label(node, &label)?;
+        say!("gave {} the label {label}", node.hostname());
     }
     swarm.fetch(&plan.images(), how.pull)?;
     let pinned = plan.pin(swarm, nodes.len())?;

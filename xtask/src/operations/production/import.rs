@@ -46,13 +46,42 @@ pub fn open(path: &Path) -> anyhow::Result<(Archive, Manifest)> {
     Ok((archive, manifest))
 }
 
+/// The service of the PostgreSQL that is written to.
+fn database(swarm: &Swarm) -> anyhow::Result<String> {
+    if swarm.has_members()? {
+        return Ok(swarm.leader()?.name);
+    }
+    Ok("postgres".to_owned())
+}
+
 /// Checks that the engine that is asked has the data: files are handed to containers there.
 ///
 /// # Errors
 /// When another node has it, with its name.
-pub fn check_place(nodes: &[Node], here: &str) -> Result<(), Problem> {
-    let data = nodes.iter().find(|node| node.has_label(DATA));
-    match data {
+pub fn check_place(swarm: &Swarm, here: &str) -> anyhow::Result<()> {
+    let nodes = swarm.nodes()?;
+    let place = if swarm.has_members()? {
+        Place::Member(swarm.leader()?.number().to_owned())
+    } else {
+        Place::Data
+    };
+    Ok(check_node(&nodes, &place, here)?)
+}
+
+/// Where the database is that is written to.
+enum Place {
+    /// On the node with the label of the data.
+    Data,
+    /// On the node with this member.
+    Member(String),
+}
+
+fn check_node(nodes: &[Node], place: &Place, here: &str) -> Result<(), Problem> {
+    let is_there = |node: &&Node| match place {
+        Place::Data => node.has_label(DATA),
+        Place::Member(number) => node.member() == Some(number.as_str()),
+    };
+    match nodes.iter().find(is_there) {
         Some(node) if node.id != here => {
             let name = node.hostname();
             let what = format!("the databases are on the node {name}, and another one is asked");
@@ -106,7 +135,7 @@ fn undo(before: &str) -> Problem {
 }
 
 fn replace(swarm: &Swarm, release: &Release, archive: &mut Archive) -> anyhow::Result<Imported> {
-    let container = swarm.container_of("postgres")?;
+    let container = swarm.container_of(&database(swarm)?)?;
     let mut meter = Meter::of("importing databases", archive.size(&DUMPS));
     let exec = ["exec", "--interactive", &container, "import.sh"];
     let mut pipe = swarm.docker.docker().args(exec).pipe()?;
@@ -131,7 +160,10 @@ fn import_uploads(swarm: &Swarm, release: &Release, archive: &mut Archive) -> an
         say!("uploads are in a bucket, so those of the file were not imported");
         return Ok(());
     }
-    let image = release.stack.service("postgres").map(|it| &it["image"]);
+    let image = release
+        .stack
+        .service(release.stack.database())
+        .map(|it| &it["image"]);
     let image = image.and_then(|it| it.as_str()).unwrap_or_default();
     let volume = format!("{}_glitchtip_uploads:/uploads", swarm.name);
     let run = [
@@ -169,11 +201,13 @@ mod tests {
 
     #[test]
     fn files_are_handed_to_the_node_with_the_data_alone() {
-        let node = r#"[{"ID":"a","Spec":{"Labels":{"analytics.data":"true"},"Availability":"active"},
+        let node = r#"[{"ID":"a","Spec":{"Labels":{"analytics.data":"true","analytics.member":"1"},"Availability":"active"},
             "Description":{"Hostname":"n1"},"Status":{"State":"ready","Addr":"10.0.0.1"}}]"#;
         let nodes = parse(node).unwrap();
-        assert_eq!(check_place(&nodes, "a"), Ok(()));
-        let problem = check_place(&nodes, "b").unwrap_err();
+        assert_eq!(check_node(&nodes, &Place::Data, "a"), Ok(()));
+        let member = Place::Member("1".to_owned());
+        assert!(check_node(&nodes, &member, "b").is_err());
+        let problem = check_node(&nodes, &Place::Data, "b").unwrap_err();
         assert!(problem.what.contains("on the node n1"), "{}", problem.what);
         assert!(problem.hint.unwrap().contains("TARGET"));
     }

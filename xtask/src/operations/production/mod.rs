@@ -7,3 +7,4 @@ pub mod prove;
 pub mod release;
 pub mod restore;
 pub mod rotate;
+pub mod topology;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::prove;
+use super::{prove, topology};
 use crate::problem::Problem;
 use crate::swarm::Swarm;
 use crate::swarm::jobs::Job;
@@ -49,17 +49,46 @@ impl Rollout<'_> {
     /// # Errors
     /// When the release does not work: the previous one runs again then, where there is one.
     pub fn carry_out(&self) -> anyhow::Result<()> {
-        if self.previous.is_none() || !self.swarm.services()?.contains_key("postgres") {
-            self.lay_foundation()?;
+        if let Err(error) = self.prepare_database() {
+            return Err(self.gone_back(&error));
         }
         if let Err(error) = run_jobs(self.swarm, self.release, self.order) {
             if let Err(error) = self.put_passwords_back() {
                 terminal::say_warning(&Problem::of(&error));
             }
-            return Err(self.unprepared(&error));
+            return Err(self.gone_back(&error));
         }
         self.roll_out()?;
         self.swarm.record(self.release)
+    }
+
+    /// Brings the database to where the release has it, and starts it where it does not run.
+    fn prepare_database(&self) -> anyhow::Result<()> {
+        let stack = &self.release.stack;
+        topology::change(self.swarm, stack, self.previous, self.timeout)?;
+        let runs = self.swarm.services()?.contains_key(stack.database());
+        let moved = self
+            .previous
+            .is_some_and(|it| it.stack.has_members() != stack.has_members());
+        if self.previous.is_none() || !runs || moved {
+            self.lay_foundation()?;
+        }
+        Ok(())
+    }
+
+    /// What is said of a release that ends before anything but the database was replaced. Where that was moved, it
+    /// goes back to where the release before has it.
+    fn gone_back(&self, error: &anyhow::Error) -> anyhow::Error {
+        let moved = self
+            .previous
+            .filter(|it| it.stack.has_members() != self.release.stack.has_members());
+        if let Some(previous) = moved {
+            say!("moving the database back");
+            if let Err(back) = roll_back(self.swarm, previous, self.timeout) {
+                terminal::say_warning(&Problem::of(&back));
+            }
+        }
+        self.unprepared(error)
     }
 
     /// The databases, and all else that needs none of the jobs.
@@ -78,6 +107,11 @@ impl Rollout<'_> {
     fn unprepared(&self, error: &anyhow::Error) -> anyhow::Error {
         let problem = Problem::of(error);
         let hint = match self.previous {
+            // Each member was renewed while another served.
+            Some(previous) if self.release.stack.has_members() => format!(
+                "release {} runs on, with what was renewed of its database; correct the cause, then repeat `cargo xtask production deploy`",
+                previous.number
+            ),
             Some(previous) => format!(
                 "release {} runs on, unchanged; correct the cause, then repeat `cargo xtask production deploy`",
                 previous.number
@@ -211,6 +245,7 @@ pub fn go_back(
 /// # Errors
 /// When it does not work any more.
 pub fn roll_back(swarm: &Swarm, release: &Release, timeout: Duration) -> anyhow::Result<()> {
+    topology::change(swarm, &release.stack, None, timeout)?;
     let before = swarm.before()?;
     swarm.deploy(&swarm.name, &release.stack, Others::Go)?;
     let settle = Duration::ZERO;

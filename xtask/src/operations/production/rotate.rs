@@ -123,7 +123,7 @@ fn close_other_logins(swarm: &Swarm, release: &Release) -> anyhow::Result<()> {
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut jobs = swarm.render(JOBS, &variables)?;
     jobs.take_from(&release.jobs);
-    jobs.take_image(&release.stack, "postgres");
+    jobs.take_image(&release.stack, release.stack.database());
     let job = Job {
         stack: &format!("{}-jobs", swarm.name),
         file: &jobs,
