@@ -47,6 +47,8 @@ struct Answer {
     kind: Kind,
     id: String,
     second: u64,
+    /// When it was answered, in seconds from the beginning.
+    answered: f64,
     /// `200`, or what went wrong.
     outcome: String,
 }
@@ -121,8 +123,29 @@ impl Answers {
         assert_eq!((self.refused(), lost), (0, 0), "{what}");
     }
 
+    /// The longest time in which no page view was accepted, in seconds.
+    pub fn longest_gap(&self) -> f64 {
+        let accepted = |it: &&Answer| it.kind == Kind::View && it.outcome == "200";
+        let times = self.answers.iter().filter(accepted).map(|it| it.answered);
+        let mut times: Vec<f64> = times.collect();
+        times.sort_by(f64::total_cmp);
+        let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+        gaps.fold(0.0, f64::max)
+    }
+
+    /// How many page views, and how many errors, were accepted and are not stored, once everything has had its time.
+    pub fn lost_of_each(&self, site: &Site) -> (usize, usize) {
+        let lost = self.lost_answers(site);
+        let views = lost.iter().filter(|it| it.kind == Kind::View).count();
+        (views, lost.len() - views)
+    }
+
     /// How many were accepted and are not stored, once everything has had its time.
     pub fn lost(&self, site: &Site) -> usize {
+        self.lost_answers(site).len()
+    }
+
+    fn lost_answers(&self, site: &Site) -> Vec<&Answer> {
         let views = "select replace(url_path, '/load/', '') from website_event where url_path like '/load/%'";
         let errors = "select replace(id::text, '-', '') from issue_events_issueevent";
         let deadline = Instant::now() + crate::site::SHORTLY;
@@ -130,8 +153,8 @@ impl Answers {
             let mut stored = site.rows("umami_db", views);
             stored.extend(site.rows("glitchtip_db", errors));
             let is_lost = |it: &&Answer| it.outcome == "200" && !stored.contains(&it.id);
-            let lost = self.answers.iter().filter(is_lost).count();
-            if lost == 0 || Instant::now() > deadline {
+            let lost: Vec<&Answer> = self.answers.iter().filter(is_lost).collect();
+            if lost.is_empty() || Instant::now() > deadline {
                 return lost;
             }
             thread::park_timeout(Duration::from_millis(500));
@@ -168,14 +191,14 @@ fn send_groups(
         let due = begin + PACE * groups.len() as u32;
         thread::sleep(due.saturating_duration_since(Instant::now()));
         begun.fetch_add(size, Ordering::SeqCst);
-        let (target, second) = (target.clone(), begin.elapsed().as_secs());
-        groups.push(thread::spawn(move || send_group(&target, size, second)));
+        let (target, begun) = (target.clone(), begin.elapsed().as_secs_f64());
+        groups.push(thread::spawn(move || send_group(&target, size, begun)));
     }
     let answers = groups.into_iter().flat_map(|group| group.join().unwrap());
     answers.collect()
 }
 
-fn send_group(target: &Target, size: usize, second: u64) -> Vec<Answer> {
+fn send_group(target: &Target, size: usize, begun: f64) -> Vec<Answer> {
     let mut config = String::new();
     for number in 0..size {
         let kind = [Kind::View, Kind::Error][number % 2];
@@ -192,20 +215,21 @@ fn send_group(target: &Target, size: usize, second: u64) -> Vec<Answer> {
     let output = child.wait_with_output().unwrap();
 
     let text = String::from_utf8_lossy(&output.stdout);
-    let answers: Vec<Answer> = text.lines().filter_map(|it| parse(it, second)).collect();
+    let answers: Vec<Answer> = text.lines().filter_map(|it| parse(it, begun)).collect();
     assert_eq!(answers.len(), size, "curl did not answer for each:\n{text}");
     answers
 }
 
-/// `view ID 200 what curl says`
-fn parse(line: &str, second: u64) -> Option<Answer> {
-    let mut words = line.splitn(4, ' ');
+/// `view ID 200 0.123 what curl says`
+fn parse(line: &str, begun: f64) -> Option<Answer> {
+    let mut words = line.splitn(5, ' ');
     let kind = match words.next()? {
         "View" => Kind::View,
         "Error" => Kind::Error,
         _ => return None,
     };
-    let (id, status, error) = (words.next()?, words.next()?, words.next()?);
+    let (id, status) = (words.next()?, words.next()?);
+    let (took, error): (f64, &str) = (words.next()?.parse().ok()?, words.next()?);
     let outcome = match error {
         "" => status.to_owned(),
         error => error.to_owned(),
@@ -214,7 +238,8 @@ fn parse(line: &str, second: u64) -> Option<Answer> {
     Some(Answer {
         kind,
         id,
-        second,
+        second: begun as u64,
+        answered: begun + took,
         outcome,
     })
 }
@@ -244,7 +269,7 @@ impl Target {
             "next\nurl = \"{url}\"\nconnect-to = \"::{edge}:443\"\n{trust}\nhttp1.1\n\
              header = \"Content-Type: application/json\"\nuser-agent = \"{BROWSER}\"\ndata-binary = {body}\n\
              noproxy = \"*\"\nmax-time = 20\noutput = \"/dev/null\"\n\
-             write-out = \"{kind:?} {id} %{{http_code}} %{{errormsg}}\\n\"\n"
+             write-out = \"{kind:?} {id} %{{http_code}} %{{time_total}} %{{errormsg}}\\n\"\n"
         )
     }
 }

@@ -62,6 +62,11 @@ impl Rig {
         )
     }
 
+    /// The engine of a node that may be down or hang.
+    pub fn engine(&self, node: &str) -> Engine {
+        Engine(self.engine_url(node))
+    }
+
     /// Where the engine of a node listens.
     pub fn engine_url(&self, node: &str) -> String {
         self.variable(&format!("RIG_{}_HOST", node.to_uppercase()))
@@ -97,6 +102,48 @@ impl Rig {
     }
 }
 
+/// The engine of a node.
+pub struct Engine(String);
+
+impl Engine {
+    /// What its PostgreSQL answers, whether that is the primary or not; nothing where none does within ten seconds.
+    pub fn ask(&self, database: &str, query: &str) -> Option<String> {
+        let id = self.database()?;
+        let psql = ["exec", &id, "psql", "--username", "analytics_admin"];
+        let options = ["--no-align", "--tuples-only", "--quiet"];
+        let query = ["--dbname", database, "--command", query];
+        self.docker(&[&psql[..], &options, &query].concat())
+    }
+
+    /// Whether its PostgreSQL says that it is the primary.
+    pub fn is_primary(&self) -> bool {
+        let answer = self.ask("postgres", "select not pg_is_in_recovery()");
+        answer.as_deref() == Some("t\n")
+    }
+
+    /// The container of its PostgreSQL.
+    pub fn database(&self) -> Option<String> {
+        let filters = [
+            "--filter",
+            "name=^analytics_postgres",
+            "--filter",
+            "status=running",
+        ];
+        let ids = self.docker(&[&["ps", "--quiet"], &filters[..]].concat())?;
+        ids.lines().next().map(str::to_owned)
+    }
+
+    /// What `docker` prints; nothing where it fails.
+    pub fn docker(&self, arguments: &[&str]) -> Option<String> {
+        let mut docker = Command::new("timeout");
+        docker
+            .args(["10", "docker", "--host", &self.0])
+            .args(arguments);
+        let run = Run::of(&mut docker);
+        (run.code == Some(0)).then_some(run.stdout)
+    }
+}
+
 impl Drop for Rig {
     fn drop(&mut self) {
         let _ = self.command().arg("down").output();
@@ -105,10 +152,16 @@ impl Drop for Rig {
 
 /// Looks again and again until something is so; returns and prints how long that took.
 #[track_caller]
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+pub fn until(what: &str, is_so: impl FnMut() -> bool) -> Duration {
+    until_within(LONGEST, what, is_so)
+}
+
+/// The same with another longest time.
+#[track_caller]
+pub fn until_within(longest: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < LONGEST, "not within {LONGEST:?}: {what}");
+        assert!(start.elapsed() < longest, "not within {longest:?}: {what}");
         thread::park_timeout(Duration::from_millis(100));
     }
     let seconds = start.elapsed();

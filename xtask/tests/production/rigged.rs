@@ -2,6 +2,7 @@
 
 mod data;
 mod edges;
+mod ha;
 mod nodes;
 mod releases;
 mod several;

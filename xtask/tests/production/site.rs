@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::checkout::{Checkout, Run, repository};
-use crate::rig::Rig;
+use crate::rig::{Engine, Rig};
 
 /// What the files ask for, and what stands in for it.
 const IMAGES: [(&str, &str); 5] = [
@@ -52,6 +52,8 @@ const ANYWHERE: [(&str, &str); 8] = [
 pub struct Site {
     pub rig: Rig,
     checkout: Checkout,
+    /// Where the database may be.
+    nodes: Vec<&'static str>,
 }
 
 impl Site {
@@ -67,7 +69,8 @@ impl Site {
     /// Two replicas of each application on three nodes; the data is on `n1`, and the names lead to `n1` and `n2`.
     #[track_caller]
     pub fn on_three_nodes() -> Site {
-        let site = Site::on(Rig::up(3));
+        let mut site = Site::on(Rig::up(3));
+        site.look_at(&["n1", "n2", "n3"]);
         for (key, value) in ANYWHERE {
             site.set(key, value);
         }
@@ -85,6 +88,7 @@ impl Site {
         let site = Site {
             rig,
             checkout: with_production(),
+            nodes: vec!["n1"],
         };
         site.production(&["setup"]).code(1);
         for (key, value) in IMAGES.into_iter().chain(ANSWERS) {
@@ -167,7 +171,7 @@ impl Site {
 
     /// What a query finds; nothing while PostgreSQL does not answer.
     pub fn rows(&self, database: &str, query: &str) -> HashSet<String> {
-        let rows = self.psql(database, query).stdout;
+        let rows = self.ask(database, query).unwrap_or_default();
         rows.lines().map(str::to_owned).collect()
     }
 
@@ -196,6 +200,18 @@ impl Site {
         let mut specs: Vec<&str> = specs.lines().collect();
         specs.sort_unstable();
         specs.join("\n")
+    }
+
+    /// What the primary answers, wherever it is; nothing while there is none.
+    pub fn ask(&self, database: &str, query: &str) -> Option<String> {
+        let engines = self.nodes.iter().map(|node| self.rig.engine(node));
+        let primary = engines.into_iter().find(Engine::is_primary)?;
+        primary.ask(database, query)
+    }
+
+    /// The nodes that are asked from now on; the others are down.
+    pub fn look_at(&mut self, nodes: &[&'static str]) {
+        self.nodes = nodes.to_vec();
     }
 
     fn path(&self, name: &str) -> PathBuf {
