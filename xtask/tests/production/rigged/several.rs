@@ -1,7 +1,13 @@
 //! Production on three nodes, under load: releases that work, releases that do not, and a node that dies.
+//!
+//! CI rolls out once. As long as it takes for so many requests, at 50 a second:
+//!
+//!     XTASK_PRODUCTION_REQUESTS=10000 cargo test --package xtask --test production several -- --include-ignored --nocapture
 
 use std::thread;
 use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use crate::checkout::Run;
 use crate::load::Load;
@@ -10,6 +16,8 @@ use crate::site::Site;
 
 /// Requests a second.
 const RATE: usize = 20;
+/// The same while a number of them is asked for.
+const HIGH_RATE: usize = 50;
 
 const BROKEN_MIGRATION: &str = "analytics-standin/umami:3-broken";
 /// What is changed in stack.yml, so that Umami exits.
@@ -37,18 +45,25 @@ fn three_nodes_lose_no_request_to_a_rollout_a_broken_release_or_a_dead_node() {
     a_node_may_die(&site);
 }
 
-/// Both applications are replaced at once.
+/// Both applications are replaced at once, and once more until there were as many requests as are wanted.
 fn a_rollout_refuses_nobody(site: &Site) {
-    let load = Load::start(site, &["n1", "n2"], RATE);
-    site.set("UMAMI_DISABLE_UPDATES", "0");
-    site.set("GLITCHTIP_RETENTION_DAYS", "91");
-    let run = site.production(&["deploy"]);
+    let (wanted, rate) = match std::env::var("XTASK_PRODUCTION_REQUESTS") {
+        Ok(wanted) => (wanted.parse().unwrap(), HIGH_RATE),
+        Err(_) => (0, RATE),
+    };
+    let load = Load::start(site, &["n1", "n2"], rate);
+    let mut release = 1;
+    while release == 1 || load.count() < wanted {
+        release += 1;
+        site.set("UMAMI_DISABLE_UPDATES", &(release % 2).to_string());
+        site.set("GLITCHTIP_RETENTION_DAYS", &(90 + release).to_string());
+        let run = site.production(&["deploy"]).success();
+        run.says(&format!("deployed: release {release} runs"));
+    }
     let answers = load.finish();
-    run.success().says("deployed: release 2 runs");
 
-    let lost = answers.lost(site);
-    answers.print("rollout of both applications", lost);
-    assert_eq!((answers.refused(), lost), (0, 0));
+    let what = format!("{} rollouts of both applications", release - 1);
+    answers.are_all_stored(site, &what);
 }
 
 /// Each fails in a way of its own and says in which, while the release before it serves everyone.
@@ -96,10 +111,8 @@ fn is_taken_back(site: &Site, what: &str, says: &str) {
     let run = site.production(&["deploy"]);
     let answers = load.finish();
 
-    let lost = answers.lost(site);
-    answers.print(what, lost);
     run.code(1).says(says);
-    assert_eq!((answers.refused(), lost), (0, 0), "{what}");
+    answers.are_all_stored(site, what);
 }
 
 /// The node without the database and without an edge that is asked.
@@ -128,8 +141,34 @@ fn a_node_may_die(site: &Site) {
         "too many refused"
     );
     assert_eq!(lost, 0);
-    let status = site.production(&["status"]);
-    assert!(status.stdout.contains("n3"), "{}", status.stdout);
+    nothing_is_hidden_by_a_dead_node(site);
+}
+
+/// Every service can be seen, with where it runs and what it says.
+fn nothing_is_hidden_by_a_dead_node(site: &Site) {
+    let json = site.production(&["status", "--json"]).code(1).stdout;
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let dead = json!({"node": "n3", "state": "down"});
+    assert_eq!(report["nodes"][2], dead, "{json}");
+    assert_eq!(report["healthy"], false);
+    let services = report["services"].as_array().unwrap();
+    assert_eq!(services.len(), 7, "{json}");
+    for service in services {
+        assert_eq!(service["healthy"], true, "{service}");
+        let nodes = service["nodes"].as_array().unwrap();
+        assert!(
+            !nodes.is_empty() && !nodes.contains(&json!("n3")),
+            "{service}"
+        );
+    }
+    let logs = site.production(&["logs", "--no-follow", "--tail", "1"]);
+    for service in ["umami", "glitchtip-web", "redis"] {
+        assert!(
+            logs.stdout.contains(service),
+            "nothing of {service}: {}",
+            logs.stdout
+        );
+    }
 }
 
 fn state(site: &Site, node: &str) -> String {
