@@ -15,12 +15,15 @@ pub const PROXY: &str = "haproxy";
 pub const MEMBER_SERVICES: [&str; 3] = ["postgres-1", "postgres-2", "postgres-3"];
 
 impl Swarm {
-    /// Whether the stack that runs has its databases on three nodes.
+    /// Whether the stack that runs has its databases on three nodes. Members that were stopped, on the way to one
+    /// node, are none.
     ///
     /// # Errors
     /// When the engine does not answer.
     pub fn has_members(&self) -> anyhow::Result<bool> {
-        Ok(self.services()?.contains_key(MEMBER_SERVICES[0]))
+        let services = self.services()?;
+        let member = services.get(MEMBER_SERVICES[0]);
+        Ok(member.is_some_and(|service| service.replicas() != Some(0)))
     }
 
     /// How the members and etcd stand.

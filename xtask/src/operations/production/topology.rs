@@ -29,7 +29,7 @@ const GLANCE: Duration = Duration::from_secs(1);
 const HANDOVER: Duration = Duration::from_secs(120);
 
 /// For how long Patroni may refuse a handover.
-const REFUSAL: Duration = Duration::from_secs(60);
+const REFUSAL: Duration = Duration::from_secs(120);
 
 /// Makes the database of the swarm what a stack says, in the right order; the rest of the stack is left alone.
 /// `previous` is what was deployed before.
@@ -233,7 +233,7 @@ impl Wait<'_> {
 /// Makes another member the primary, without a loss.
 ///
 /// # Errors
-/// When none is in step, or Patroni refuses it for a minute.
+/// When none is in step, or Patroni refuses it for two minutes.
 pub fn hand_over(swarm: &Swarm) -> anyhow::Result<()> {
     let cluster = swarm.cluster()?;
     let Some(next) = cluster.candidates().first().copied() else {
