@@ -256,6 +256,29 @@ impl Swarm {
         Ok(id.to_owned())
     }
 
+    /// Checks, on the engine that is asked, that no volume by the stack's name is one of a Compose project: the
+    /// stack of a single machine has the same names, and two servers on one volume destroy what is in it.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub fn check_volumes(&self) -> anyhow::Result<()> {
+        let prefix = format!("{}_", self.name);
+        let (name, label) = (format!("name={prefix}"), "label=com.docker.compose.project");
+        let list = [
+            "volume", "ls", "--quiet", "--filter", &name, "--filter", label,
+        ];
+        let volumes = self.docker.docker().args(list).text()?;
+        let Some(volume) = volumes.lines().find(|it| it.starts_with(&prefix)) else {
+            return Ok(());
+        };
+        let what =
+            format!("the volume {volume} on this engine belongs to the stack of a single machine");
+        bail!(Problem::new(what).hint(
+            "give production names of its own, with STACK=production in deploy/production/.env; the data comes over \
+             with `cargo xtask backup` and `cargo xtask production import FILE`"
+        ))
+    }
+
     /// All that `docker service inspect` shows of the stack to whoever may ask the swarm.
     ///
     /// # Errors

@@ -39,6 +39,11 @@ pub fn examine(swarm: &Swarm) -> anyhow::Result<Vec<Finding>> {
     }
 
     let releases = swarm.releases()?;
+    if releases.is_empty()
+        && let Err(error) = swarm.check_volumes()
+    {
+        findings.push(Finding::error("volumes", Problem::of(&error)));
+    }
     let services = swarm.services()?;
     if services.is_empty() {
         let hint = "bring it with `cargo xtask production deploy`";

@@ -43,6 +43,11 @@ pub fn deploy(
     how: &How,
 ) -> anyhow::Result<Deployed> {
     let nodes = swarm.nodes()?;
+    let mut releases = swarm.releases()?.into_iter();
+    let previous = releases.next();
+    if previous.is_none() {
+        swarm.check_volumes()?;
+    }
     let database = Database::of(swarm.docker.values())?;
     for (node, label) in missing_labels(&nodes, database)? {
         swarm.label(node, &label)?;
@@ -52,8 +57,6 @@ pub fn deploy(
     let pinned = plan.pin(swarm, nodes.len())?;
     swarm.tag_pinned(&pinned)?;
 
-    let mut releases = swarm.releases()?.into_iter();
-    let previous = releases.next();
     let release = next_release(swarm, &plan, previous.as_ref());
     if let Some(previous) = previous.as_ref().filter(|it| it.is_same_as(&release))
         && lock.left == Left::Nothing

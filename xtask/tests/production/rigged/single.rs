@@ -37,6 +37,7 @@ fn one_node_gets_there_however_often_deploy_is_killed() {
     let saved = thread::spawn(|| laptop.save());
     let site = Site::on_one_node();
     site.set("UMAMI_WEBSITE_ID", &website);
+    volumes_of_a_single_machine_are_left_alone(&site);
     // A first deployment takes 20 seconds on a machine at rest, and another watches for a minute.
     let mut last = End::Killed;
     for _ in 0..kills() {
@@ -64,6 +65,24 @@ fn one_node_gets_there_however_often_deploy_is_killed() {
     assert_eq!(left, "", "services are left");
     let volumes = site.docker(&["volume", "ls", "--quiet"]);
     assert!(volumes.contains("analytics_postgres_data"), "{volumes}");
+}
+
+/// Both have the same names, unless somebody changes one.
+#[track_caller]
+fn volumes_of_a_single_machine_are_left_alone(site: &Site) {
+    let volume = "analytics_redis_data";
+    let label = ["--label", "com.docker.compose.project=analytics"];
+    site.docker(&[&["volume", "create"], &label[..], &[volume]].concat());
+    let what =
+        "the volume analytics_redis_data on this engine belongs to the stack of a single machine";
+    site.production(&["deploy"]).code(1).says(what);
+    let doctor = site.production(&["doctor"]).code(1).stdout;
+    assert!(
+        doctor.contains(&format!("error    volumes: {what}")),
+        "{doctor}"
+    );
+    assert_eq!(site.docker(&["secret", "ls", "--quiet"]), "");
+    site.docker(&["volume", "rm", volume]);
 }
 
 fn kills() -> u32 {
