@@ -119,6 +119,8 @@ pub enum Production {
     Drill,
     /// Make a file of `cargo xtask backup` production's data, after backing up the present data
     Import(ProductionImport),
+    /// Make another member the primary of the database on three nodes: planned, or forced where there is none
+    Failover(ProductionFailover),
     /// List the nodes, or add, drain, activate or replace one, or spread replicas again
     Nodes(nodes::Nodes),
     /// Remove the stack from the swarm after a last backup; keep the volumes and the bucket
@@ -202,6 +204,22 @@ pub struct ProductionImport {
     pub yes: bool,
     #[command(flatten)]
     pub wait: Wait,
+}
+
+#[derive(Args)]
+pub struct ProductionFailover {
+    /// Who becomes it: a member, such as postgres-2, or its node; by default one that has everything
+    #[arg(long, value_name = "NODE")]
+    pub to: Option<String>,
+    /// Do it although there is no primary that could end cleanly, or its node is dead or cut off
+    #[arg(long)]
+    pub force: bool,
+    /// Show what would be done, without doing it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask; needed without a terminal
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Args)]

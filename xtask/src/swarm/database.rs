@@ -78,6 +78,16 @@ impl Swarm {
         self.docker.docker().args(exec).text().map(drop)
     }
 
+    /// Whether a write by the address that the applications use is taken now.
+    ///
+    /// # Errors
+    /// When the engine that is asked has no member.
+    pub fn takes_writes(&self) -> anyhow::Result<bool> {
+        let container = self.container_beside(&MEMBER_SERVICES)?;
+        let exec = ["exec", &container, "write.sh"];
+        self.docker.docker().args(exec).succeeds()
+    }
+
     /// The constraint of the node that the primary is on.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ const VERBS: [&str; 17] = [
 ];
 
 /// Those of production.
-const PRODUCTION: [&str; 19] = [
+const PRODUCTION: [&str; 20] = [
     "setup",
     "doctor",
     "deploy",
@@ -44,6 +44,7 @@ const PRODUCTION: [&str; 19] = [
     "restore",
     "drill",
     "import",
+    "failover",
     "nodes",
     "nodes add",
     "nodes drain",

@@ -53,7 +53,7 @@ fn a_verb_without_an_env_file_says_what_makes_one() {
     let checkout = with_production();
     for verb in [
         "doctor", "deploy", "status", "logs", "verify", "rollback", "rotate", "backup", "restore",
-        "drill", "nodes", "remove",
+        "drill", "nodes", "failover", "remove",
     ] {
         let run = production(&checkout, &[verb]).code(1);
         run.says("error: there is no deploy/production/.env yet")

@@ -21,6 +21,7 @@ pub fn run(checkout: &Checkout, options: &Change) -> anyhow::Result<Outcome> {
         say!("already drained: {name}");
         return Ok(Outcome::Done);
     }
+    drain.check_database(&swarm)?;
     if let Some(warning) = drain.warning() {
         terminal::say_warning(&warning);
     }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{newly_ill, place_anew, wait_until_none_is_left};
+use super::super::topology;
+use super::{newly_ill, place_anew, wait_until_members_stream, wait_until_none_is_left};
 use crate::problem::Problem;
 use crate::swarm::Swarm;
 use crate::swarm::membership::Availability;
 use crate::swarm::nodes::{EDGE, Node};
+use crate::swarm::patroni::Cluster;
 use crate::swarm::placement::Placement;
 use crate::terminal::say;
 
@@ -23,17 +25,21 @@ pub struct Drain<'a> {
     here: BTreeSet<&'a str>,
     /// Services that were not well before.
     ill: BTreeSet<String>,
+    /// Those of the database's member there: the two others go on without it.
+    member: Vec<&'a str>,
 }
 
 impl<'a> Drain<'a> {
     /// # Errors
     /// When something would be left nowhere.
     pub fn plan(placement: &'a Placement, node: &'a Node) -> Result<Drain<'a>, Problem> {
-        let stopped = placement.stopped_with(node);
+        let stopped = placement.stopped_with(node).into_iter();
+        let (member, stopped): (Vec<&str>, Vec<&str>) = stopped.partition(|it| is_of(node, it));
         if !stopped.is_empty() {
             return Err(refuse(node, &stopped));
         }
         Ok(Drain {
+            member,
             node,
             alone: placement.alone_on(node),
             here: placement.on(node).into_iter().collect(),
@@ -83,6 +89,7 @@ impl<'a> Drain<'a> {
     /// before.
     pub fn carry_out(&self, swarm: &Swarm, timeout: Duration) -> anyhow::Result<()> {
         let (node, name) = (self.node, self.node.hostname());
+        self.pass_on(swarm)?;
         if !self.alone.is_empty() {
             swarm.set_availability(node, Availability::Pause)?;
             if let Err(error) = place_anew(swarm, &self.alone, timeout) {
@@ -92,10 +99,12 @@ impl<'a> Drain<'a> {
         }
         say!("draining {name}");
         swarm.set_availability(node, Availability::Drain)?;
+        let member = self.member.iter().map(|it| (*it).to_owned());
+        let expected = self.ill.iter().cloned().chain(member).collect();
         let moved = wait_until_none_is_left(swarm, timeout, |placement| {
             let left: Vec<&str> = placement.left_on(node).into_iter().collect();
             match left.as_slice() {
-                [] => newly_ill(placement, &self.ill),
+                [] => newly_ill(placement, &expected),
                 left => Some(format!("{name} still runs {}", left.join(", "))),
             }
         });
@@ -107,12 +116,68 @@ impl<'a> Drain<'a> {
     }
 }
 
+impl Drain<'_> {
+    /// Whether the database bears the loss of its member there, which it must before anything is done.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check_database(&self, swarm: &Swarm) -> anyhow::Result<()> {
+        if self.member.is_empty() {
+            return Ok(());
+        }
+        check_others(&swarm.cluster()?, self.node)?;
+        Ok(())
+    }
+
+    /// Lets another member be the primary, if the one there is.
+    fn pass_on(&self, swarm: &Swarm) -> anyhow::Result<()> {
+        self.check_database(swarm)?;
+        if !self.member.is_empty() && Some(swarm.leader()?.number()) == self.node.member() {
+            topology::hand_over(swarm)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a service is one of the database's member on this node.
+fn is_of(node: &Node, service: &str) -> bool {
+    let parts = service.rsplit_once('-');
+    parts.is_some_and(|(kind, number)| {
+        ["etcd", "postgres", "backup"].contains(&kind) && node.member() == Some(number)
+    })
+}
+
+/// Whether the other two members and their etcd are well.
+fn check_others(cluster: &Cluster, node: &Node) -> Result<(), Problem> {
+    let own = node.member().unwrap_or_default();
+    let is_own = |name: &str| name.rsplit('-').next() == Some(own);
+    let members = cluster.members.iter().filter(|it| !it.is_well());
+    let etcd = cluster.etcd.iter().filter(|it| !it.healthy);
+    let ill = members.map(|it| &it.name).chain(etcd.map(|it| &it.name));
+    let ill: Vec<&str> = ill.map(String::as_str).filter(|it| !is_own(it)).collect();
+    if ill.is_empty() && cluster.leader().is_some() {
+        return Ok(());
+    }
+    let name = node.hostname();
+    let what = match ill.as_slice() {
+        [] => format!("the database has no primary, so {name} must not stop now"),
+        ill => format!(
+            "{} is not well, so {name} must not stop now",
+            ill.join(", ")
+        ),
+    };
+    Err(Problem::new(what)
+        .hint("wait until every member streams: `cargo xtask production status` shows them"))
+}
+
 /// Lets a node take tasks again, and waits until what belongs on it runs. The caller holds the lock.
 ///
 /// # Errors
 /// When that does not get well.
 pub fn activate(swarm: &Swarm, node: &Node, timeout: Duration) -> anyhow::Result<()> {
-    let ill = swarm.placement()?.ill().into_keys().collect();
+    let is_of_its_member = |name: &String| is_of(node, name);
+    let mut ill: BTreeSet<String> = swarm.placement()?.ill().into_keys().collect();
+    ill.retain(|name| !is_of_its_member(name));
     swarm.set_availability(node, Availability::Active)?;
     wait_until_none_is_left(swarm, timeout, |placement| {
         let now = placement.nodes.iter().find(|it| it.id == node.id);
@@ -121,7 +186,11 @@ pub fn activate(swarm: &Swarm, node: &Node, timeout: Duration) -> anyhow::Result
             Some((false, state)) => Some(format!("{} is {state}", node.hostname())),
             None => Some(format!("{} is gone from the swarm", node.hostname())),
         }
-    })
+    })?;
+    if node.member().is_some() && swarm.has_members()? {
+        wait_until_members_stream(swarm, timeout)?;
+    }
+    Ok(())
 }
 
 fn refuse(node: &Node, stopped: &[&str]) -> Problem {
@@ -194,6 +263,31 @@ mod tests {
         assert_eq!(problem.what, "n1 has what no other node has: postgres");
         let hint = problem.hint.unwrap();
         assert!(hint.contains("`cargo xtask production deploy`"), "{hint}");
+    }
+
+    #[test]
+    fn a_member_goes_only_while_the_two_others_are_well() {
+        let node = r#"[{"ID":"a","Spec":{"Labels":{"analytics.member":"2"},"Availability":"active"},
+            "Description":{"Hostname":"n2"},"Status":{"State":"ready"}}]"#;
+        let node = &nodes::parse(node).unwrap()[0];
+        assert!(is_of(node, "postgres-2") && is_of(node, "etcd-2"));
+        assert!(!is_of(node, "postgres-1") && !is_of(node, "redis"));
+        let check = |third: &str, etcd: bool| {
+            let senders = r#"[{"application_name":"postgres-3","state":"streaming"}]"#;
+            let cluster = format!(
+                r#"{{"members":{{"postgres-1":{{"state":"running","role":"master","replication":{senders}}},
+                    "postgres-2":null,"postgres-3":{{"state":"{third}","role":"replica"}}}},
+                    "etcd":{{"etcd-1":true,"etcd-2":false,"etcd-3":{etcd}}}}}"#
+            );
+            check_others(&Cluster::parse(&cluster.replace('\n', "")).unwrap(), node)
+        };
+        assert_eq!(check("running", true), Ok(()));
+        let problem = check("starting", true).unwrap_err();
+        assert_eq!(
+            problem.what,
+            "postgres-3 is not well, so n2 must not stop now"
+        );
+        assert!(check("running", false).is_err());
     }
 
     #[test]

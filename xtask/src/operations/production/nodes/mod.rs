@@ -78,6 +78,25 @@ fn wait_until_none_is_left(
     }
 }
 
+/// Waits until every member of the database does what it should, so that any one machine may die.
+///
+/// # Errors
+/// When one does not after `timeout`.
+fn wait_until_members_stream(swarm: &Swarm, timeout: Duration) -> anyhow::Result<()> {
+    say!("waiting until every member of the database streams");
+    let begin = Instant::now();
+    while !swarm.cluster().is_ok_and(|cluster| cluster.is_well()) {
+        if begin.elapsed() > timeout {
+            let after = render_duration(timeout.as_secs());
+            let what = format!("after {after} not every member of the database streams");
+            let hint = "`cargo xtask production status` shows how they stand";
+            bail!(Problem::new(what).hint(hint));
+        }
+        thread::sleep(GLANCE);
+    }
+    Ok(())
+}
+
 /// What is not well now and was before, or is not among `expected`.
 fn newly_ill(placement: &Placement, expected: &BTreeSet<String>) -> Option<String> {
     let ill = placement.ill().into_iter();

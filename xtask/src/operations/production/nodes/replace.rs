@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{newly_ill, wait_until_none_is_left};
+use super::{newly_ill, wait_until_members_stream, wait_until_none_is_left};
 use crate::problem::Problem;
 use crate::swarm::Swarm;
 use crate::swarm::nodes::{DATA, Node};
@@ -94,7 +94,11 @@ impl<'a> Replacement<'a> {
         say!("removing {} from the swarm", dead.hostname());
         remove(swarm, dead)?;
         let nothing = BTreeSet::new();
-        wait_until_none_is_left(swarm, timeout, |now| newly_ill(now, &nothing))
+        wait_until_none_is_left(swarm, timeout, |now| newly_ill(now, &nothing))?;
+        if dead.member().is_some() && swarm.has_members()? {
+            wait_until_members_stream(swarm, timeout)?;
+        }
+        Ok(())
     }
 }
 
