@@ -188,11 +188,18 @@ impl Lab {
     /// The edge, and the address at which it listens on this machine for HTTP.
     #[track_caller]
     pub fn start_edge(&self, tls: &str) -> String {
+        self.start_edge_behind(tls, "127.0.0.1/32")
+    }
+
+    /// The same behind proxies with these addresses.
+    #[track_caller]
+    pub fn start_edge_behind(&self, tls: &str, proxies: &str) -> String {
         let file = mount(
             &repository().join("deploy/production/Caddyfile"),
             "/etc/caddy/Caddyfile",
         );
         let tls = format!("TLS={tls}");
+        let proxies = format!("TRUSTED_PROXIES={proxies}");
         let mut options = vec![
             "--cap-add",
             "NET_BIND_SERVICE",
@@ -202,12 +209,12 @@ impl Lab {
         options.extend([
             "--tmpfs", "/data", "--tmpfs", "/config", "--volume", &file, "--env", &tls,
         ]);
+        options.extend(["--env", &proxies]);
         for variable in [
             "UMAMI_HOSTNAME=analytics.example.com",
             "GLITCHTIP_HOSTNAME=errors.example.com",
             "ADMIN_EMAIL=admin@example.com",
             "ACME_DIRECTORY=https://127.0.0.1/directory",
-            "TRUSTED_PROXIES=127.0.0.1/32",
         ] {
             options.extend(["--env", variable]);
         }
