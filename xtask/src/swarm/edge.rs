@@ -16,6 +16,30 @@ use crate::apps::http::{Answer, Request, Transport};
 use crate::apps::umami::Umami;
 use crate::problem::Problem;
 
+/// Asks for certificates.
+const SCRIPT: &str = include_str!("scripts/certificates.sh");
+
+/// A certificate, by the name that it is for; both ends of its time in seconds since 1970.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Certificate {
+    pub name: String,
+    pub begin: u64,
+    pub end: u64,
+}
+
+/// Reads the lines that certificates.sh prints.
+fn parse_certificates(text: &str) -> Vec<Certificate> {
+    let certificate = |line: &str| {
+        let mut words = line.split(' ');
+        Some(Certificate {
+            name: words.next()?.to_owned(),
+            begin: words.next()?.parse().ok()?,
+            end: words.next()?.parse().ok()?,
+        })
+    };
+    text.lines().filter_map(certificate).collect()
+}
+
 /// The way to the public names through the edge of one node.
 pub struct EdgeWay<'a> {
     swarm: &'a Swarm,
@@ -71,6 +95,22 @@ impl<'a> EdgeWay<'a> {
     pub fn check_answers(&self) -> anyhow::Result<()> {
         self.umami().check_answers()?;
         self.glitchtip().check_answers()
+    }
+
+    /// The certificates that the edge presents for the public names: no one for a name that it has none for.
+    /// `image` has openssl.
+    ///
+    /// # Errors
+    /// When nobody can be asked.
+    pub fn certificates(&self, image: &str) -> anyhow::Result<Vec<Certificate>> {
+        let options = ["--network", "host", "--cap-drop", "ALL", "--read-only"].map(str::to_owned);
+        let swarm = self.swarm;
+        let tool = swarm.docker.tool((&swarm.name, image), SCRIPT, &options);
+        let server = format!("{}:{}", self.address, self.edge.port);
+        let names = [&self.edge.umami, &self.edge.glitchtip];
+        let text = tool.args(["sh", &server]).args(names).text();
+        let text = text.with_context(|| format!("asking the edge of {}", self.node))?;
+        Ok(parse_certificates(&text))
     }
 
     /// What curl must know of the way.

@@ -129,6 +129,9 @@ pub struct Task {
     #[serde(default)]
     pub spec: Value,
     pub status: TaskStatus,
+    /// RFC 3339, by the clock of the managers' leader.
+    #[serde(default)]
+    pub updated_at: String,
     /// What the swarm wants of it: running, shutdown, remove, complete.
     pub desired_state: String,
 }
@@ -136,7 +139,7 @@ pub struct Task {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct TaskStatus {
-    /// RFC 3339, of the last change.
+    /// RFC 3339, of the last change, by the clock of the task's node.
     pub timestamp: String,
     /// pending, preparing, starting, running, complete, failed, rejected, shutdown, …
     pub state: String,

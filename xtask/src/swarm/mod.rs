@@ -9,6 +9,8 @@ pub mod inspect;
 pub mod jobs;
 pub mod lock;
 pub mod logs;
+pub mod look;
+pub mod machines;
 pub mod membership;
 pub mod nodes;
 pub mod objects;
@@ -234,6 +236,16 @@ impl Swarm {
             (name, service)
         });
         Ok(named.collect())
+    }
+
+    /// Whether a task of a service runs on a node.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn runs_on(&self, service: &str, node: &str) -> anyhow::Result<bool> {
+        let tasks = self.tasks_of(&[format!("{}_{service}", self.name)])?;
+        let runs = |task: &Task| task.node == node && task.status.state == "running";
+        Ok(tasks.iter().any(runs))
     }
 
     /// The id of a container of a service on the engine that is asked.

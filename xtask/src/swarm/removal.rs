@@ -29,8 +29,8 @@ impl Swarm {
     /// # Errors
     /// When something does not go.
     pub fn remove_all(&self, lock: SwarmLock) -> anyhow::Result<Vec<String>> {
-        let stacks =
-            ["-report", "-operation", "-jobs", ""].map(|kind| format!("{}{kind}", self.name));
+        let stacks = ["-operation", "-jobs", ""].map(|kind| format!("{}{kind}", self.name));
+        let stacks = [self.looks()?, stacks.to_vec()].concat();
         for stack in &stacks {
             self.docker.docker().args(["stack", "rm", stack]).text()?;
         }

@@ -64,20 +64,7 @@ fn the_schedule_backs_up_and_drills_and_a_restore_goes_back_between_two_rows() {
         );
     }
     lab.start_heartbeat();
-    lab.start_with_database("backup", &["schedule.sh"]);
-    until_within(Duration::from_secs(90), "a drill to pass", || {
-        let passed = "SELECT count(*) FROM operations.drills WHERE passed";
-        lab.run(
-            "postgres",
-            &["psql", "--tuples-only", "--no-align", "--command", passed],
-        )
-        .stdout
-            == "1\n"
-    });
-    until("the heartbeat", || {
-        lab.logs("heartbeat").contains("/backups-are-well")
-    });
-    lab.docker(&["rm", "--force", &lab.name_of("backup")]);
+    the_schedule_backs_up_and_drills(&lab);
 
     lab.sql("postgres", "umami_db", "CREATE TABLE row (name text)");
     lab.sql("postgres", "umami_db", "INSERT INTO row VALUES ('one')");
@@ -101,13 +88,29 @@ fn the_schedule_backs_up_and_drills_and_a_restore_goes_back_between_two_rows() {
     assert_eq!(lab.result(&["switch.sh", cluster])["was"], "first");
     lab.restart_postgres();
     assert_eq!(rows(), "one");
-    assert_eq!(lab.result(&["report.sh"])["cluster"], cluster);
+    let report = lab.result(&["report.sh"]);
+    assert_eq!(report["cluster"], cluster);
+    assert!(report["free_bytes"].as_u64() > report["database_bytes"].as_u64());
     // The new history can be backed up too.
     assert_eq!(lab.result(&["backup.sh", "full"])["type"], "full");
 
     lab.result(&["switch.sh", "previous"]);
     lab.restart_postgres();
     assert_eq!(rows(), "one\ntwo");
+}
+
+#[track_caller]
+fn the_schedule_backs_up_and_drills(lab: &Lab) {
+    lab.start_with_database("backup", &["schedule.sh"]);
+    until_within(Duration::from_secs(90), "a drill to pass", || {
+        let passed = "SELECT count(*) FROM operations.drills WHERE passed";
+        let psql = ["psql", "--tuples-only", "--no-align", "--command", passed];
+        lab.run("postgres", &psql).stdout == "1\n"
+    });
+    until("the heartbeat", || {
+        lab.logs("heartbeat").contains("/backups-are-well")
+    });
+    lab.docker(&["rm", "--force", &lab.name_of("backup")]);
 }
 
 /// Whoever was to restart it after the switch was killed.

@@ -81,6 +81,7 @@ fn the_accounts_scripts_set_the_passwords_when_they_are_asked_to() {
 fn helper_scripts() -> Vec<PathBuf> {
     let mut found = Vec::new();
     collect(&repository().join("xtask/src/backup/scripts"), &mut found);
+    collect(&repository().join("xtask/src/swarm/scripts"), &mut found);
     assert!(!found.is_empty());
     let mut production = Vec::new();
     collect(

@@ -61,6 +61,7 @@ const PURE: &[&str] = &[
     "stack/readiness.rs",
     "stack/variables.rs",
     "swarm/inspect.rs",
+    "swarm/look.rs",
     "swarm/nodes.rs",
     "swarm/placement.rs",
     "swarm/patroni.rs",

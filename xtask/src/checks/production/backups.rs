@@ -7,7 +7,7 @@ use crate::swarm::Swarm;
 use crate::swarm::operation::Standing;
 use crate::swarm::release::Release;
 use crate::system::clock;
-use crate::terminal::text::{parse_timestamp, render_duration};
+use crate::terminal::text::{parse_timestamp, render_bytes, render_duration};
 
 const CHECK: &str = "backups";
 
@@ -31,9 +31,24 @@ fn judge(standing: &Standing, values: &Values, now: u64) -> Vec<Finding> {
         let hint = "`cargo xtask production logs postgres` shows why";
         findings.push(Finding::error("archive", Problem::new(what).hint(hint)));
     }
+    findings.extend(judge_room(standing));
     findings.push(judge_backup(standing, values, now));
     findings.push(judge_drill(standing, now));
     findings
+}
+
+/// A restore and a drill put a second copy of the databases beside those in use.
+fn judge_room(standing: &Standing) -> Option<Finding> {
+    let (needed, free) = (standing.database_bytes?, standing.free_bytes?);
+    if free >= needed {
+        return None;
+    }
+    let (needed, free) = (render_bytes(needed), render_bytes(free));
+    let what = format!(
+        "{free} are free beside the databases, which have {needed}: neither a restore nor a drill has room"
+    );
+    let hint = "give that machine a larger disk, or make room: `docker system df` shows what images and volumes take";
+    Some(Finding::warning("disk", Problem::new(what).hint(hint)))
 }
 
 fn judge_backup(standing: &Standing, values: &Values, now: u64) -> Finding {
@@ -63,7 +78,14 @@ fn judge_drill(standing: &Standing, now: u64) -> Finding {
         let problem = Problem::new(
             "no drill has passed yet, so nobody knows whether a backup can be restored",
         );
-        return Finding::warning("drill", problem.hint(hint));
+        let problem = problem.hint("try it with `cargo xtask production drill`");
+        // The first one comes with the first backup.
+        let oldest = standing.oldest().map(|set| set.timestamp.stop);
+        return if oldest.is_some_and(|stop| now.saturating_sub(stop) > DRILL_LIMIT) {
+            Finding::error("drill", problem)
+        } else {
+            Finding::warning("drill", problem)
+        };
     };
     let age = now.saturating_sub(at);
     let what = format!("the last that passed is {} old", render_duration(age));
@@ -97,6 +119,18 @@ mod tests {
     }
 
     #[test]
+    fn a_second_copy_needs_as_much_room_as_the_first() {
+        let standing = |free: u64| Standing {
+            database_bytes: Some(5000),
+            free_bytes: Some(free),
+            ..Standing::default()
+        };
+        assert_eq!(judge_room(&standing(5000)), None);
+        let found = judge_room(&standing(4999)).unwrap();
+        assert_eq!((found.check, found.level), ("disk", Level::Warning));
+    }
+
+    #[test]
     fn what_is_old_fails_or_was_never_there_is_not() {
         let json = r#"{"archive_failing":true,"last_passed_drill":"2026-11-01T03:00:00+00:00",
             "pgbackrest":[{"backup":[{"label":"a","timestamp":{"stop":1795400000}}]}]}"#;
@@ -110,6 +144,12 @@ mod tests {
         assert_eq!(
             levels(nothing),
             [(CHECK, Level::Error), ("drill", Level::Warning)]
+        );
+        let never_drilled = r#"{"pgbackrest":[{"backup":[{"label":"a","timestamp":{"stop":1794000000}},
+            {"label":"b","timestamp":{"stop":1795600000}}]}]}"#;
+        assert_eq!(
+            levels(never_drilled),
+            [(CHECK, Level::Good), ("drill", Level::Error)]
         );
         let empty = r#"{"pgbackrest":[{"name":"main"}]}"#;
         assert_eq!(levels(empty)[0], (CHECK, Level::Error));

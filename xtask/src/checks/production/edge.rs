@@ -1,5 +1,6 @@
 //! The public names: known to DNS, leading to an edge, and served by it. Only looks.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,22 +16,32 @@ use crate::system::resolver;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where the names lead, as this machine sees it.
-pub fn check_names(values: &Values, nodes: &[Node]) -> Vec<Finding> {
+/// Where the names lead: `known` are the addresses that the engine's machine has for them, and this machine is asked
+/// for those that it does not know.
+pub fn check_names(
+    values: &Values,
+    nodes: &[Node],
+    known: &BTreeMap<String, Vec<IpAddr>>,
+) -> Vec<Finding> {
     let edge = Edge::of(values);
-    let names: Vec<String> = [&edge.umami, &edge.glitchtip].map(Clone::clone).to_vec();
-    let answers = resolver::resolve(names.clone().into_iter(), PATIENCE);
+    let names = [&edge.umami, &edge.glitchtip].into_iter();
+    let names: Vec<&String> = names.filter(|name| !name.is_empty()).collect();
+    let unknown = names.iter().filter(|name| !known.contains_key(**name));
+    let unknown: Vec<String> = unknown.map(|name| (**name).clone()).collect();
+    let answers = resolver::resolve(unknown.iter().cloned(), PATIENCE);
+    let answers: BTreeMap<String, Vec<IpAddr>> = unknown.into_iter().zip(answers).collect();
     let edges: Vec<IpAddr> = nodes
         .iter()
         .filter(|node| node.has_label(EDGE) || nodes.len() == 1)
         .filter_map(|node| node.address().parse().ok())
         .collect();
-    let named = names
-        .iter()
-        .zip(answers)
-        .filter(|(name, _)| !name.is_empty());
-    named
-        .map(|(name, answer)| check_name(name, &answer, (&edges, edge.tls)))
+    let answer = |name: &str| known.get(name).or(answers.get(name));
+    names
+        .into_iter()
+        .map(|name| {
+            let answer = answer(name).map_or(&[][..], Vec::as_slice);
+            check_name(name, answer, (&edges, edge.tls))
+        })
         .collect()
 }
 

@@ -1,19 +1,29 @@
 //! What `production doctor` looks at: everything that would stop a deployment, and what must not go unnoticed
-//! after it. Must change nothing.
+//! after it. Must change nothing of the stack.
 
 mod backups;
+mod certificates;
 mod edge;
 mod machine;
+pub mod machines;
 mod members;
 mod nodes;
 mod settings;
 
-use super::finding::{self, Finding};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::finding::Finding;
 use crate::problem::Problem;
 use crate::swarm::Swarm;
+use crate::swarm::nodes::Node;
 use crate::swarm::release::Release;
-use crate::swarm::settings::Database;
+use crate::swarm::settings::{Database, check_complete};
 use crate::swarm::status::Report;
+use machines::Preflight;
+
+/// How long a node may take that is looked at, and pulls what it lacks.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Looks at everything; where something cannot be looked at, that is a finding too.
 ///
@@ -21,7 +31,7 @@ use crate::swarm::status::Report;
 /// When an engine that answered at first does not any more.
 pub fn examine(swarm: &Swarm) -> anyhow::Result<Vec<Finding>> {
     let mut findings = settings::check(swarm.docker.values());
-    let is_complete = finding::is_ok(&findings);
+    let is_complete = check_complete(swarm.docker.values()).is_ok();
     let here = match swarm.check() {
         Ok(here) => here,
         Err(error) => {
@@ -32,10 +42,12 @@ pub fn examine(swarm: &Swarm) -> anyhow::Result<Vec<Finding>> {
     let nodes = swarm.nodes()?;
     findings.extend(nodes::check(&nodes, database_of(swarm)));
     findings.extend(machine::check(&swarm.docker.info()?));
-    findings.extend(edge::check_names(swarm.docker.values(), &nodes));
     findings.extend(edge::check_authority(swarm.docker.values(), &nodes));
     if is_complete {
-        findings.extend(check_images(swarm));
+        findings.extend(check_plan(swarm, &nodes, &here)?);
+    } else {
+        let unasked = BTreeMap::new();
+        findings.extend(edge::check_names(swarm.docker.values(), &nodes, &unasked));
     }
 
     let releases = swarm.releases()?;
@@ -70,19 +82,40 @@ fn check_release(swarm: &Swarm, release: &Release, here: &str) -> Vec<Finding> {
     if release.stack.has_members() {
         findings.extend(members::check(swarm));
     }
+    findings.extend(certificates::check(swarm, release, here));
     findings.extend(backups::check(swarm, release));
     findings
 }
 
-fn check_images(swarm: &Swarm) -> Vec<Finding> {
-    let missing = swarm.plan().and_then(|plan| plan.missing_images(swarm));
-    match missing {
-        Ok(missing) if missing.is_empty() => {
-            vec![Finding::good("images", "the engine has all of them")]
-        }
-        Ok(missing) => missing.iter().map(|it| missing_image(swarm, it)).collect(),
-        Err(error) => vec![Finding::error("artifacts", Problem::of(&error))],
+/// What a plan can be asked, as far as there are images to ask with.
+fn check_plan(swarm: &Swarm, nodes: &[Node], here: &str) -> anyhow::Result<Vec<Finding>> {
+    let mut plan = match swarm.plan() {
+        Ok(plan) => plan,
+        Err(error) => return Ok(vec![Finding::error("artifacts", Problem::of(&error))]),
+    };
+    let missing = plan.missing_images(swarm)?;
+    if !missing.is_empty() {
+        let mut findings: Vec<Finding> =
+            missing.iter().map(|it| missing_image(swarm, it)).collect();
+        let unasked = BTreeMap::new();
+        findings.extend(edge::check_names(swarm.docker.values(), nodes, &unasked));
+        let rest = "disks, ports and bucket were not looked at: that takes the images";
+        findings.push(Finding::warning("machines", Problem::new(rest)));
+        return Ok(findings);
     }
+    let mut findings = vec![Finding::good("images", "the engine has all of them")];
+    if nodes.len() > 1 {
+        plan.pin(swarm, nodes.len())?;
+    }
+    let preflight = Preflight {
+        swarm,
+        plan: &plan,
+        nodes,
+        here,
+        patience: PATIENCE,
+    };
+    findings.extend(preflight.check()?);
+    Ok(findings)
 }
 
 fn missing_image(swarm: &Swarm, name: &str) -> Finding {

@@ -33,8 +33,18 @@ fn check_managers(nodes: &[Node]) -> Finding {
     let what = format!("{reachable} of {managers} managers are reachable");
     // The swarm can be changed as long as more than half are.
     let spare = reachable.saturating_sub(managers / 2 + 1);
-    if managers > 1 && spare == 0 {
-        let problem = Problem::new(format!("{what}: none of them may fail"));
+    let consequence = match spare {
+        0 => "none of them may fail".to_owned(),
+        spare => format!("{spare} more may fail"),
+    };
+    if reachable < managers {
+        let problem = Problem::new(format!("{what}: {consequence}"));
+        let hint = "start the one that is missing; if it is gone for good, `docker node demote NODE`, then `docker node \
+                    promote` another; `docker node ls` shows them";
+        return Finding::error("swarm", problem.hint(hint));
+    }
+    if managers.is_multiple_of(2) {
+        let problem = Problem::new(format!("{what}: {consequence}, as with one manager less"));
         let hint = "make their number odd, and three at least; `docker node ls` shows which can be promoted";
         return Finding::warning("swarm", problem.hint(hint));
     }
@@ -100,6 +110,36 @@ mod tests {
         assert!(
             findings.iter().all(|it| it.level == Level::Good),
             "{findings:?}"
+        );
+    }
+
+    #[test]
+    fn a_lost_manager_is_an_error_and_an_even_number_a_warning() {
+        #[track_caller]
+        fn check(reachability: &[&str], level: Level, what: &str) {
+            let nodes: Vec<String> = reachability
+                .iter()
+                .map(|it| node("n", "26.1.5", "ready", it))
+                .collect();
+            let found = check_managers(&parse(&format!("[{}]", nodes.join(","))).unwrap());
+            assert_eq!((found.level, &*found.problem.what), (level, what));
+        }
+        let (up, lost) = ("reachable", "unreachable");
+        check(&[up], Level::Good, "1 of 1 managers are reachable");
+        check(
+            &[up, up],
+            Level::Warning,
+            "2 of 2 managers are reachable: none of them may fail, as with one manager less",
+        );
+        check(
+            &[up, up, lost],
+            Level::Error,
+            "2 of 3 managers are reachable: none of them may fail",
+        );
+        check(
+            &[up, up, up, up, lost],
+            Level::Error,
+            "4 of 5 managers are reachable: 1 more may fail",
         );
     }
 

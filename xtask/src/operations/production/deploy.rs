@@ -2,17 +2,25 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
+
 use super::release::{Rollout, roll_back};
+use crate::checks::finding::Level;
+use crate::checks::production::machines::{BUCKET, Preflight};
+use crate::problem::Problem;
 use crate::swarm::Swarm;
 use crate::swarm::files::Plan;
 use crate::swarm::images::Pull;
 use crate::swarm::lock::{Left, SwarmLock};
-use crate::swarm::nodes::missing_labels;
+use crate::swarm::nodes::{Node, missing_labels};
 use crate::swarm::release::Release;
 use crate::swarm::settings::Database;
 use crate::system::clock;
-use crate::terminal::say;
 use crate::terminal::text::render_timestamp;
+use crate::terminal::{self, say};
+
+/// How long a node may take to pull the images that it lacks.
+const PULL_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// How it is deployed.
 pub struct How {
@@ -49,10 +57,7 @@ pub fn deploy(
         swarm.check_volumes()?;
     }
     let database = Database::of(swarm.docker.values())?;
-    for (node, label) in missing_labels(&nodes, database)? {
-        swarm.label(node, &label)?;
-        say!("gave {} the label {label}", node.hostname());
-    }
+    let missing = missing_labels(&nodes, database)?;
     swarm.fetch(&plan.images(), how.pull)?;
     let pinned = plan.pin(swarm, nodes.len())?;
     swarm.tag_pinned(&pinned)?;
@@ -67,6 +72,11 @@ pub fn deploy(
         return Ok(Deployed::Already(previous.clone()));
     }
 
+    check_before(swarm, &plan, (&nodes, previous.as_ref()), how)?;
+    for (node, label) in missing {
+        swarm.label(node, &label)?;
+        say!("gave {} the label {label}", node.hostname());
+    }
     let made = swarm.create_all(&plan)?;
     if !made.is_empty() {
         say!("created in the swarm: {}", made.join(", "));
@@ -82,6 +92,47 @@ pub fn deploy(
     };
     rollout.carry_out()?;
     Ok(Deployed::New(release))
+}
+
+/// Nothing is made before all is known that would stop it.
+fn check_before(
+    swarm: &Swarm,
+    plan: &Plan,
+    (nodes, previous): (&[Node], Option<&Release>),
+    how: &How,
+) -> anyhow::Result<()> {
+    say!("checking machines, names and bucket");
+    let preflight = Preflight {
+        swarm,
+        plan,
+        nodes,
+        here: &how.here,
+        patience: PULL_TIMEOUT,
+    };
+    let mut errors = Vec::new();
+    for finding in preflight.check()? {
+        // What runs already goes on without its bucket for a while; what is written stays on the disk until then.
+        let can_wait = finding.check == BUCKET && previous.is_some();
+        match finding.level {
+            Level::Error if !can_wait => errors.push(finding.problem),
+            Level::Good => {}
+            Level::Warning | Level::Error => terminal::say_warning(&finding.problem),
+        }
+    }
+    match errors.as_slice() {
+        [] => Ok(()),
+        [only] => bail!(Problem {
+            what: format!("{}; nothing was changed", only.what),
+            ..only.clone()
+        }),
+        [all @ .., last] => {
+            all.iter().for_each(terminal::say_error);
+            bail!(Problem {
+                what: format!("{}; nothing was changed", last.what),
+                ..last.clone()
+            })
+        }
+    }
 }
 
 fn next_release(swarm: &Swarm, plan: &Plan, previous: Option<&Release>) -> Release {

@@ -38,6 +38,7 @@ fn one_node_gets_there_however_often_deploy_is_killed() {
     let site = Site::on_one_node();
     site.set("UMAMI_WEBSITE_ID", &website);
     volumes_of_a_single_machine_are_left_alone(&site);
+    what_would_stop_it_is_told_before_anything_is_made(&site);
     // A first deployment takes 20 seconds on a machine at rest, and another watches for a minute.
     let mut last = End::Killed;
     for _ in 0..kills() {
@@ -53,6 +54,7 @@ fn one_node_gets_there_however_often_deploy_is_killed() {
     what_was_stopped_starts_again(&site);
 
     nothing_secret_is_in_the_open(&site);
+    two_may_look_at_once(&site);
     edges::the_authority_vouches_for_both_names(&site);
     releases::neither_new_secrets_nor_the_way_back_cost_a_request(&site);
     data::there_is_more_data_if_wanted(&site);
@@ -83,6 +85,74 @@ fn volumes_of_a_single_machine_are_left_alone(site: &Site) {
     );
     assert_eq!(site.docker(&["secret", "ls", "--quiet"]), "");
     site.docker(&["volume", "rm", volume]);
+}
+
+/// A machine with everything against it, each thing of another kind.
+#[track_caller]
+fn what_would_stop_it_is_told_before_anything_is_made(site: &Site) {
+    let node = site.rig.address("n1").to_string();
+    let volumes = site.rig.engine_url("n1");
+    let volumes = volumes
+        .trim_start_matches("unix://")
+        .replace("docker.sock", "data/volumes");
+    let squat = [
+        "run",
+        "--detach",
+        "--name",
+        "squatter",
+        "--publish",
+        "80:80",
+    ];
+    site.docker(&[&squat[..], &["analytics-standin/redis:7"]].concat());
+    site.rig.run(&["dns", "analytics.rig.test"]);
+    let secret = site.variable("BACKUP_S3_KEY_SECRET");
+    site.set("BACKUP_S3_KEY_SECRET", "another");
+    let mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "full", &volumes];
+    site.rig.run(&[&["shell", "n1"], &mount[..]].concat());
+
+    let things = ["service", "secret", "config", "volume", "network"];
+    let everything = || things.map(|list| site.docker(&[list, "ls", "--quiet"]));
+    let before = everything();
+    let mut run = site.production(&["deploy"]).code(1);
+    for what in [
+        "analytics.rig.test does not resolve",
+        "the bucket backups at s3.rig.test cannot be used",
+        "the disk is full: ",
+        "port 80 of n1, which is for the edge, is taken by the container squatter",
+        "nothing was changed",
+    ] {
+        run = run.says(what);
+    }
+    assert_eq!(everything(), before, "something was made");
+    let labels = site.docker(&["node", "inspect", "--format", "{{.Spec.Labels}}", "n1"]);
+    assert_eq!(labels, "map[]\n");
+
+    site.rig.run(&["shell", "n1", "umount", &volumes]);
+    site.set("BACKUP_S3_KEY_SECRET", &secret);
+    site.rig.run(&["dns", "analytics.rig.test", &node]);
+    site.docker(&["rm", "--force", "squatter"]);
+}
+
+/// Whoever looks takes no lock.
+#[track_caller]
+fn two_may_look_at_once(site: &Site) {
+    let mut other = site.production_command(&["doctor"]);
+    let other = thread::spawn(move || crate::checkout::Run::of(&mut other));
+    // The rig's mail goes nowhere, and nothing else is wrong.
+    for doctor in [site.production(&["doctor"]), other.join().unwrap()] {
+        let doctor = doctor.code(1);
+        let errors = doctor.stdout.lines().filter(|it| it.starts_with("error"));
+        assert_eq!(errors.count(), 1, "{}", doctor.stdout);
+        for what in [
+            "error    .env: GLITCHTIP_EMAIL_URL only logs the mail",
+            "good     certificates: that of analytics.rig.test on n1 is valid for another",
+            "good     bucket: backups at s3.rig.test takes files and gives them back",
+        ] {
+            assert!(doctor.stdout.contains(what), "{}", doctor.stdout);
+        }
+    }
+    let stacks = site.docker(&["stack", "ls", "--format", "{{.Name}}"]);
+    assert!(!stacks.contains("report"), "{stacks}");
 }
 
 fn kills() -> u32 {
