@@ -118,13 +118,16 @@ def deploy(cursor):
     except psycopg2.errors.InsufficientPrivilege as error:
         return fail(f"ERROR: {error.pgerror.splitlines()[0][8:]} (42501)")
     cursor.execute(
-        "select migration_name from _prisma_migrations where finished_at is null and rolled_back_at is null"
+        "select migration_name, started_at at time zone 'UTC' as started_at from _prisma_migrations"
+        " where finished_at is null and rolled_back_at is null"
     )
     failed = cursor.fetchone()
     if failed:
         return fail(
             "P3009\n\nmigrate found failed migrations in the target database, new migrations will not be "
-            f"applied.\nThe `{failed['migration_name']}` migration failed"
+            "applied. Read more about how to resolve migration issues in a production database: "
+            "https://pris.ly/d/migrate-resolve\n"
+            f"The `{failed['migration_name']}` migration started at {failed['started_at']} UTC failed"
         )
     cursor.execute("select migration_name from _prisma_migrations where finished_at is not null")
     done = {row["migration_name"] for row in cursor.fetchall()}

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Proves the backups: restores the newest into a volume of its own, counts its rows, measures how much would have
-# been lost (RPO) and how long it took (RTO), and records the result in the running database.
+# been lost (RPO) and how long it took (RTO), and records the result in the running database. What is not in the bucket
+# yet is what would be lost, so nothing is pushed there first.
 #
 # Output:      one line of JSON; stderr tells the progress
 # Environment: PGHOST, PGUSER and PGBACKREST_*, as the image and stack.yml set them

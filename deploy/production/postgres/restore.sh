@@ -1,7 +1,7 @@
 #!/bin/sh
 # Restores a cluster beside the one in use, which is left alone. switch.sh takes it into use.
 #
-# Arguments:   the time to recover to, such as "2026-11-25 13:00:00+00", or nothing for all that there is
+# Arguments:   the time to recover to, such as "2026-11-25 13:00:00+00", or nothing for all that there is, up to now
 # Output:      one line of JSON: the cluster's name, its rows and those of the one in use
 # Environment: PGHOST, PGUSER and PGBACKREST_*, as the image and stack.yml set them
 # Volumes:     PostgreSQL's data, where there must be room for another cluster
@@ -20,6 +20,11 @@ for old in clusters/*; do
     *) rm -rf "$old" ;;
   esac
 done
+
+# Everything means also what was written a moment ago, and is not in the bucket yet.
+if [ -z "$target" ] && pg_isready --quiet; then
+  push.sh >&2
+fi
 
 name=restored-$(date -u +%Y%m%dT%H%M%SZ)
 mkdir -m 0700 "clusters/$name"

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::Swarm;
 use super::files::OPERATION;
@@ -75,6 +75,23 @@ impl Restored {
             render_table(&table),
             self.recovered_to()
         )
+    }
+}
+
+/// A point that the databases can go back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// As PostgreSQL's log of changes has it.
+    pub name: String,
+    /// The time in UTC that a restore takes; `None` where there were no databases yet.
+    pub at: Option<String>,
+}
+
+impl Mark {
+    /// The command that goes back to it.
+    pub fn way_back(&self) -> Option<String> {
+        let at = self.at.as_ref()?;
+        Some(format!("cargo xtask production restore --at '{at}'"))
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Swarm;
 use super::objects::{Kind, New};
+use super::operation::Mark;
 use super::stackfile::StackFile;
 use crate::problem::Problem;
 
@@ -28,6 +29,8 @@ pub struct Release {
     pub stack: StackFile,
     /// The one-shots that belong to it.
     pub jobs: StackFile,
+    /// The point before its jobs ran, which the databases can go back to.
+    pub mark: Option<Mark>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -38,6 +41,8 @@ struct Record {
     by: String,
     stack: String,
     jobs: String,
+    #[serde(default)]
+    mark: Option<Mark>,
 }
 
 impl Release {
@@ -49,6 +54,7 @@ impl Release {
             by: self.by.clone(),
             stack: self.stack.render(),
             jobs: self.jobs.render(),
+            mark: self.mark.clone(),
         };
         Ok(serde_json::to_string_pretty(&record)?)
     }
@@ -61,6 +67,7 @@ impl Release {
             by: record.by,
             stack: StackFile::parse_release(&record.stack)?,
             jobs: StackFile::parse_release(&record.jobs)?,
+            mark: record.mark,
         })
     }
 
@@ -167,6 +174,10 @@ mod tests {
             by: "me@here".to_owned(),
             stack: StackFile::parse(stack).unwrap(),
             jobs: StackFile::parse(jobs).unwrap(),
+            mark: Some(Mark {
+                name: format!("release-{number}"),
+                at: Some("2026-11-25 12:59:58".to_owned()),
+            }),
         }
     }
 
@@ -179,6 +190,9 @@ mod tests {
             (7, "2026-11-25T13:00:00Z", "me@here")
         );
         assert!(read.is_same_as(&release(8)));
+        assert_eq!(read.mark, release(7).mark);
+        let older = text.replace("\"mark\"", "\"unknown\"");
+        assert_eq!(Release::parse(&older).unwrap().mark, None);
     }
 
     #[test]

@@ -147,20 +147,6 @@ impl Lab {
         run.success().stdout.trim().to_owned()
     }
 
-    /// Waits until all that was written is in the bucket.
-    #[track_caller]
-    pub fn archive_everything(&self) {
-        let last = self.sql(
-            "postgres",
-            "postgres",
-            "SELECT pg_walfile_name(pg_switch_wal())",
-        );
-        until("the archive", || {
-            let archived = "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver";
-            self.sql("postgres", "postgres", archived) >= last
-        });
-    }
-
     /// One operation on the backups.
     pub fn operate(&self, command: &[&str]) -> Run {
         let options = self.database_options();

@@ -37,6 +37,7 @@ pub fn run(checkout: &Checkout, options: &cli::ProductionRollback) -> anyhow::Re
         number: present.number + 1,
         at: render_timestamp(clock::now()),
         by: swarm.owner(),
+        mark: None,
         ..target.clone()
     };
     let timeout = Duration::from_secs(options.wait.timeout);

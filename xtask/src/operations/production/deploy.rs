@@ -142,5 +142,6 @@ fn next_release(swarm: &Swarm, plan: &Plan, previous: Option<&Release>) -> Relea
         by: swarm.owner(),
         stack: plan.stack.clone(),
         jobs: plan.jobs.clone(),
+        mark: None,
     }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::{prove, topology};
+use super::{migration, prove, topology};
 use crate::problem::Problem;
 use crate::swarm::Swarm;
 use crate::swarm::jobs::Job;
 use crate::swarm::lock::SwarmLock;
+use crate::swarm::operation::Mark;
 use crate::swarm::release::Release;
 use crate::swarm::stackfile::StackFile;
 use crate::swarm::watch::{Broken, Others, Patience};
@@ -26,6 +27,10 @@ const JOB_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// The first deployment has nothing to go back to, and is watched for this long at most.
 const FIRST_WATCH: Duration = Duration::from_secs(10);
+
+/// The scripts of operations are in PostgreSQL's image.
+const BUILD_AGAIN: &str = "if mark.sh is not found, the image of PostgreSQL is older than this checkout: build it again with \
+                           `docker build --tag analytics-postgres:15 deploy/production/postgres`";
 
 /// A release on its way.
 pub struct Rollout<'a> {
@@ -50,16 +55,45 @@ impl Rollout<'_> {
     /// When the release does not work: the previous one runs again then, where there is one.
     pub fn carry_out(&self) -> anyhow::Result<()> {
         if let Err(error) = self.prepare_database() {
-            return Err(self.gone_back(&error));
+            return Err(self.gone_back(&error, None));
         }
+        let mark = self.mark()?;
         if let Err(error) = run_jobs(self.swarm, self.release, self.order) {
             if let Err(error) = self.put_passwords_back() {
                 terminal::say_warning(&Problem::of(&error));
             }
-            return Err(self.gone_back(&error));
+            return Err(self.gone_back(&error, mark.as_ref()));
         }
-        self.roll_out()?;
-        self.swarm.record(self.release)
+        if let Err(error) = self.roll_out() {
+            if let Some(way_back) = mark.as_ref().and_then(Mark::way_back) {
+                say!(
+                    "the databases stay as the jobs have left them; `{way_back}` undoes that, with all that was written since"
+                );
+            }
+            return Err(error);
+        }
+        self.swarm.record(&Release {
+            mark,
+            ..self.release.clone()
+        })
+    }
+
+    /// A point to go back to, before the jobs change the databases. A job cannot make one where the databases are on
+    /// three nodes: it may run beside a copy.
+    fn mark(&self) -> anyhow::Result<Option<Mark>> {
+        if self.release.stack.has_members() {
+            return Ok(None);
+        }
+        let name = format!("release-{}", self.release.number);
+        let marked: anyhow::Result<Mark> = self.swarm.operate(self.release, "mark", &name);
+        let mark = marked.context(
+            Problem::new("no point to go back to could be made, so nothing was replaced")
+                .hint(BUILD_AGAIN),
+        )?;
+        if let Some(at) = &mark.at {
+            say!("marked the databases as {name}, {at} UTC");
+        }
+        Ok(Some(mark))
     }
 
     /// Brings the database to where the release has it, and starts it where it does not run.
@@ -78,7 +112,7 @@ impl Rollout<'_> {
 
     /// What is said of a release that ends before anything but the database was replaced. Where that was moved, it
     /// goes back to where the release before has it.
-    fn gone_back(&self, error: &anyhow::Error) -> anyhow::Error {
+    fn gone_back(&self, error: &anyhow::Error, mark: Option<&Mark>) -> anyhow::Error {
         let moved = self
             .previous
             .filter(|it| it.stack.has_members() != self.release.stack.has_members());
@@ -88,7 +122,7 @@ impl Rollout<'_> {
                 terminal::say_warning(&Problem::of(&back));
             }
         }
-        self.unprepared(error)
+        self.unprepared(error, mark)
     }
 
     /// The databases, and all else that needs none of the jobs.
@@ -104,21 +138,33 @@ impl Rollout<'_> {
         }
     }
 
-    fn unprepared(&self, error: &anyhow::Error) -> anyhow::Error {
+    fn unprepared(&self, error: &anyhow::Error, mark: Option<&Mark>) -> anyhow::Error {
         let problem = Problem::of(error);
-        let hint = match self.previous {
+        let problem = match mark {
+            Some(mark) => migration::explain(problem, &self.swarm.name, mark),
+            None => problem,
+        };
+        let rest = match self.previous {
             // Each member was renewed while another served.
             Some(previous) if self.release.stack.has_members() => format!(
-                "release {} runs on, with what was renewed of its database; correct the cause, then repeat `cargo xtask production deploy`",
+                "release {} runs on, with what was renewed of its database",
                 previous.number
             ),
-            Some(previous) => format!(
-                "release {} runs on, unchanged; correct the cause, then repeat `cargo xtask production deploy`",
-                previous.number
-            ),
-            None => "correct the cause, then repeat `cargo xtask production deploy`".to_owned(),
+            Some(previous) => format!("release {} runs on, unchanged", previous.number),
+            None => "nothing was started that needs it".to_owned(),
         };
-        problem.hint(hint).into()
+        let hint = match (&problem.hint, mark.and_then(Mark::way_back)) {
+            (Some(way_out), _) => way_out.clone(),
+            (None, Some(way_back)) => format!(
+                "correct the cause, then repeat `cargo xtask production deploy`; `{way_back}` undoes what the jobs have \
+                 changed, with all that was written since"
+            ),
+            (None, None) => {
+                "correct the cause, then repeat `cargo xtask production deploy`".to_owned()
+            }
+        };
+        let what = format!("{}; {rest}", problem.what);
+        Problem { what, ..problem }.hint(hint).into()
     }
 
     fn roll_out(&self) -> anyhow::Result<()> {

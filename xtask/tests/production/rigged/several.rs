@@ -94,7 +94,16 @@ fn broken_releases_are_taken_back(site: &Site) {
     let nowhere = "analytics-standin/umami:nowhere";
     for (what, image, says) in [
         ("an image that is nowhere", nowhere, nowhere),
-        ("a migration that fails", BROKEN_MIGRATION, "umami-migrate"),
+        (
+            "a migration that fails",
+            BROKEN_MIGRATION,
+            "migrate resolve --rolled-back 20_broken`",
+        ),
+        (
+            "a migration that has failed before",
+            BROKEN_MIGRATION,
+            "has left Umami's migration 20_broken failed (P3009)",
+        ),
     ] {
         site.set("UMAMI_IMAGE", image);
         is_taken_back(site, what, says);
