@@ -22,6 +22,7 @@ pub mod release;
 pub mod removal;
 pub mod rollout;
 pub mod roster;
+pub mod rotation;
 pub mod secrets;
 pub mod settings;
 pub mod stackfile;

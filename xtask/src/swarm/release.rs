@@ -136,7 +136,7 @@ impl Swarm {
         releases.truncate(KEPT);
         let kept_names = releases.iter().map(|it| self.release_name(it.number));
         let mut configs: BTreeSet<String> = kept_names.collect();
-        configs.insert(self.lock_name());
+        configs.extend([self.lock_name(), self.rotation_name()]);
         configs.extend(releases.iter().flat_map(|it| it.needs("configs")));
         let secrets: BTreeSet<String> =
             releases.iter().flat_map(|it| it.needs("secrets")).collect();

@@ -84,7 +84,20 @@ fn check_release(swarm: &Swarm, release: &Release, here: &str) -> Vec<Finding> {
     }
     findings.extend(certificates::check(swarm, release, here));
     findings.extend(backups::check(swarm, release));
+    findings.extend(check_rotation(swarm));
     findings
+}
+
+fn check_rotation(swarm: &Swarm) -> Option<Finding> {
+    match swarm.is_rotating() {
+        Ok(false) => None,
+        Ok(true) => {
+            let what = "a rotation of the databases' passwords was not finished: logins are open that nobody uses";
+            let hint = "`cargo xtask production deploy` closes them, unless the rotation is still under way";
+            Some(Finding::warning("logins", Problem::new(what).hint(hint)))
+        }
+        Err(error) => Some(Finding::error("logins", Problem::of(&error))),
+    }
 }
 
 /// What a plan can be asked, as far as there are images to ask with.

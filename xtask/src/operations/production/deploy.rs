@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
+use super::logins::finish_rotation;
 use super::release::{Rollout, roll_back};
 use crate::checks::finding::Level;
 use crate::checks::production::machines::{BUCKET, Preflight};
@@ -40,11 +41,22 @@ pub enum Deployed {
     Already(Release),
 }
 
-/// Deploys a plan. What is there and right already stays; `lock` is on the same stack.
+/// Deploys a plan, and finishes a rotation that was killed. `lock` is on the same stack.
 ///
 /// # Errors
 /// When it does not work: the release before runs again then, where there is one.
-pub fn deploy(
+pub fn deploy(swarm: &Swarm, lock: &SwarmLock, plan: Plan, how: &How) -> anyhow::Result<Deployed> {
+    let deployed = bring(swarm, lock, plan, how)?;
+    let (Deployed::New(release) | Deployed::Already(release)) = &deployed;
+    finish_rotation(swarm, release)?;
+    Ok(deployed)
+}
+
+/// Makes a plan run. What is there and right already stays; `lock` is on the same stack.
+///
+/// # Errors
+/// As [`deploy`].
+pub fn bring(
     swarm: &Swarm,
     lock: &SwarmLock,
     mut plan: Plan,

@@ -3,6 +3,7 @@
 pub mod deploy;
 pub mod failover;
 pub mod import;
+pub mod logins;
 pub mod migration;
 pub mod nodes;
 pub mod prove;

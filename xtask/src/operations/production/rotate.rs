@@ -3,23 +3,19 @@
 //!
 //! Must never leave an env file whose passwords neither the running release nor the next deployment opens.
 
-use std::time::Duration;
+use anyhow::bail;
 
-use anyhow::{Context, bail};
-
-use super::deploy::{Deployed, How, deploy};
+use super::deploy::{Deployed, How, bring};
+use super::logins;
 use crate::checkout::Checkout;
 use crate::env::file;
 use crate::env::template::Template;
 use crate::operations::env_file::generate;
 use crate::problem::Problem;
 use crate::swarm::Swarm;
-use crate::swarm::files::JOBS;
-use crate::swarm::jobs::Job;
 use crate::swarm::lock::SwarmLock;
 use crate::swarm::release::Release;
 use crate::system::files;
-use crate::terminal::say;
 
 /// What can be replaced while everything runs, and the role that a database is logged in to by, where it is a
 /// password of one.
@@ -29,8 +25,6 @@ const KEYS: [(&str, Option<&str>); 4] = [
     ("UMAMI_APP_SECRET", None),
     ("GLITCHTIP_SECRET_KEY", None),
 ];
-
-const JOB_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The keys that are replaced: those that are named, or the passwords of the databases.
 ///
@@ -65,13 +59,13 @@ pub fn run(
     let after = renew(&template, &before, keys, |key| {
         lock.swarm().docker.values().text(key)
     })?;
+    // Whoever kills this leaves logins open that nobody uses: the next deployment closes them.
+    lock.swarm().begin_rotation()?;
     files::replace_private(&checkout.env_file(), &after)?;
 
     // It has read the new values.
     let swarm = Swarm::of(checkout)?;
-    let deployed = swarm
-        .plan()
-        .and_then(|plan| deploy(&swarm, lock, plan, how));
+    let deployed = swarm.plan().and_then(|plan| bring(&swarm, lock, plan, how));
     let release = match deployed {
         Ok(Deployed::New(release) | Deployed::Already(release)) => release,
         Err(error) => {
@@ -80,8 +74,7 @@ pub fn run(
         }
     };
 
-    say!("closing the logins that nobody uses any more");
-    close_other_logins(&swarm, &release)?;
+    logins::finish_rotation(&swarm, &release)?;
     Ok(release)
 }
 
@@ -116,24 +109,6 @@ fn other_role(role: &str) -> String {
         Some(name) => format!("{name}_b"),
         None => format!("{}_a", role.trim_end_matches("_b")),
     }
-}
-
-fn close_other_logins(swarm: &Swarm, release: &Release) -> anyhow::Result<()> {
-    let variables = [("CLOSE_OTHER_LOGINS", "1"), ("JOB_ATTEMPTS", "1")];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut jobs = swarm.render(JOBS, &variables)?;
-    jobs.take_from(&release.jobs);
-    jobs.take_image(&release.stack, release.stack.database());
-    let job = Job {
-        stack: &format!("{}-jobs", swarm.name),
-        file: &jobs,
-        name: "postgres-init",
-        timeout: JOB_TIMEOUT,
-    };
-    swarm.run_job(&job).map(drop).context(
-        Problem::new("the new secrets are in use, and the old logins are still open")
-            .hint("close them with `cargo xtask production rotate`, once the cause is mended"),
-    )
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn one_node_gets_there_however_often_deploy_is_killed() {
     what_was_stopped_starts_again(&site);
 
     nothing_secret_is_in_the_open(&site);
-    two_may_look_at_once(&site);
+    a_killed_rotation_is_told_and_finished(&site);
     edges::the_authority_vouches_for_both_names(&site);
     releases::neither_new_secrets_nor_the_way_back_cost_a_request(&site);
     data::there_is_more_data_if_wanted(&site);
@@ -133,9 +133,14 @@ fn what_would_stop_it_is_told_before_anything_is_made(site: &Site) {
     site.docker(&["rm", "--force", "squatter"]);
 }
 
-/// Whoever looks takes no lock.
+/// As one leaves it that was killed when the new passwords were in use; and two who look at once.
 #[track_caller]
-fn two_may_look_at_once(site: &Site) {
+fn a_killed_rotation_is_told_and_finished(site: &Site) {
+    let label = ["config", "create", "--label", "analytics.stack=analytics"];
+    site.docker(&[&label[..], &["analytics_rotation", "/etc/hostname"]].concat());
+    let open = "create role umami_b login; grant umami to umami_b";
+    site.rows("postgres", open);
+
     let mut other = site.production_command(&["doctor"]);
     let other = thread::spawn(move || crate::checkout::Run::of(&mut other));
     // The rig's mail goes nowhere, and nothing else is wrong.
@@ -147,12 +152,20 @@ fn two_may_look_at_once(site: &Site) {
             "error    .env: GLITCHTIP_EMAIL_URL only logs the mail",
             "good     certificates: that of analytics.rig.test on n1 is valid for another",
             "good     bucket: backups at s3.rig.test takes files and gives them back",
+            "warning  logins: a rotation of the databases' passwords was not finished",
         ] {
             assert!(doctor.stdout.contains(what), "{}", doctor.stdout);
         }
     }
     let stacks = site.docker(&["stack", "ls", "--format", "{{.Name}}"]);
     assert!(!stacks.contains("report"), "{stacks}");
+
+    let deploy = site.production(&["deploy"]).success();
+    deploy.says("closing the logins").says("already up to date");
+    let logins = "select rolname from pg_roles where rolcanlogin and rolname like 'umami%'";
+    assert_eq!(site.rows("postgres", logins), ["umami_a".to_owned()].into());
+    let configs = site.docker(&["config", "ls", "--format", "{{.Name}}"]);
+    assert!(!configs.contains("_rotation"), "{configs}");
 }
 
 fn kills() -> u32 {
