@@ -119,6 +119,8 @@ pub enum Production {
     Drill,
     /// Make a file of `cargo xtask backup` production's data, after backing up the present data
     Import(ProductionImport),
+    /// Write production's data to a file that `cargo xtask restore` takes on a single machine
+    Export(ProductionExport),
     /// Make another member the primary of the database on three nodes: planned, or forced where there is none
     Failover(ProductionFailover),
     /// List the nodes, or add, drain, activate or replace one, or spread replicas again
@@ -220,6 +222,13 @@ pub struct ProductionFailover {
     /// Do not ask; needed without a terminal
     #[arg(long)]
     pub yes: bool,
+}
+
+#[derive(Args)]
+pub struct ProductionExport {
+    /// The file to make, for its owner alone; one of that name must not be there
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 #[derive(Args)]

@@ -96,6 +96,7 @@ fn produce(verb: &Production, checkout: &Checkout) -> anyhow::Result<Outcome> {
         Production::Drill => production::drill::run(checkout),
         Production::Rotate(options) => production::rotate::run(checkout, options),
         Production::Import(options) => production::import::run(checkout, options),
+        Production::Export(options) => production::export::run(checkout, options),
         Production::Failover(options) => production::failover::run(checkout, options),
         Production::Nodes(options) => work_on_nodes(options, checkout),
         Production::Remove(options) => production::remove::run(checkout, options),

@@ -14,8 +14,8 @@ pub const REDIS: &str = "redis.rdb";
 pub const ROLES: &str = "roles.sql";
 pub const UPLOADS: &str = "uploads.tar";
 
-/// The roles that are the stack's on a server of somebody else's, whose others are nobody's business.
-const OUR_ROLES: &str = "CREATE ROLE umami LOGIN;\nCREATE ROLE glitchtip LOGIN;\n";
+/// The roles that are the stack's on a server of somebody else's or in production, whose others are nobody's business.
+pub const OUR_ROLES: &str = "CREATE ROLE umami LOGIN;\nCREATE ROLE glitchtip LOGIN;\n";
 
 /// The part with the database of a service.
 pub fn dump_name(service: &str) -> String {

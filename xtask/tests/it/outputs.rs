@@ -31,7 +31,7 @@ const VERBS: [&str; 17] = [
 ];
 
 /// Those of production.
-const PRODUCTION: [&str; 20] = [
+const PRODUCTION: [&str; 21] = [
     "setup",
     "doctor",
     "deploy",
@@ -44,6 +44,7 @@ const PRODUCTION: [&str; 20] = [
     "restore",
     "drill",
     "import",
+    "export",
     "failover",
     "nodes",
     "nodes add",

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod deploy;
 pub mod doctor;
 pub mod drill;
+pub mod export;
 pub mod failover;
 pub mod import;
 pub mod logs;

@@ -1,6 +1,7 @@
 //! Changes of production that survive a kill: whatever a killed one leaves, the next deployment converges.
 
 pub mod deploy;
+pub mod export;
 pub mod failover;
 pub mod import;
 pub mod logins;

@@ -61,6 +61,7 @@ fn one_node_gets_there_however_often_deploy_is_killed() {
     data::a_restore_goes_back_between_two_rows(&site);
     data::a_drill_measures_what_a_loss_would_cost(&site);
     data::an_import_brings_every_row_of_a_single_machine(&site, &saved.join().unwrap());
+    the_way_back_has_every_row(&site);
 
     site.production(&["remove", "--yes"]).success();
     let left = site.docker(&["service", "ls", "--quiet"]);
@@ -166,6 +167,27 @@ fn a_killed_rotation_is_told_and_finished(site: &Site) {
     assert_eq!(site.rows("postgres", logins), ["umami_a".to_owned()].into());
     let configs = site.docker(&["config", "ls", "--format", "{{.Name}}"]);
     assert!(!configs.contains("_rotation"), "{configs}");
+}
+
+/// The file is one of `cargo xtask backup`, which `tar` and `sha256sum` read too.
+#[track_caller]
+fn the_way_back_has_every_row(site: &Site) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("home.tar");
+    site.production(&["export", file.to_str().unwrap()])
+        .success();
+    let check = "test $(stat --format %a home.tar) = 600 && tar --extract --file home.tar && sha256sum --check --strict SHA256SUMS";
+    let mut shell = std::process::Command::new("sh");
+    crate::checkout::Run::of(shell.args(["-ec", check]).current_dir(folder.path())).success();
+    let manifest = std::fs::read_to_string(folder.path().join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(
+        (&manifest["format"], &manifest["verified"]),
+        (&1.into(), &true.into())
+    );
+    let counted = site.rows("umami_db", "select count(*) from website_event");
+    let exported = manifest["databases"]["umami"]["tables"]["public.website_event"].to_string();
+    assert_eq!(counted, [exported].into());
 }
 
 fn kills() -> u32 {
