@@ -61,7 +61,7 @@ LONGEST_HOLD = 20
 WAITS_FOR_DATABASE = "/tmp/worker-waits-for-database"
 
 # For how many seconds a fault must have been seen before the service is ended.
-WORKER_PATIENCE, WORKER_PATIENCE_AT_START, WEB_PATIENCE = 8, 60, 55
+WORKER_PATIENCE, WORKER_PATIENCE_AT_START, WEB_PATIENCE = 8, 180, 55
 SECONDS_BETWEEN_RESTARTS = 60
 RESTARTED = "analytics:glitchtip-worker:restarted"
 # Notes from one check to the next; a restart of the container forgets them.

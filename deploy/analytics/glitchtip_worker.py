@@ -52,39 +52,50 @@ if globals().get("CELERY_BROKER_URL", "").startswith("redis"):
     if hasattr(Channel, "_brpop_start"):
         CELERY_BROKER_TRANSPORT = "glitchtip_worker:KeepingTransport"
 
+    QUEUE = globals().get("CELERY_TASK_DEFAULT_QUEUE", "celery")
     # What a worker has taken out of its queue and not noted yet.
     TAKEN = "analytics:glitchtip-worker:taken"
 
     class KeepingQoS(QoS):
         def append(self, message, delivery_tag):
             super().append(message, delivery_tag)
-            with self.channel.conn_or_acquire() as client:
-                client.lrem(TAKEN, 1, self.channel.taken)
+            if self.channel.taken:
+                with self.channel.conn_or_acquire() as client:
+                    client.lrem(TAKEN, 1, self.channel.taken)
+                self.channel.taken = None
 
     class KeepingChannel(Channel):
-        """Takes a task as kombu does, from the one queue that GlitchTip has, and lays a copy of it aside at once."""
+        """Takes a task as kombu does, and lays a copy of it aside at once.
+
+        Not so from other queues: at its start a worker reads the others' replies to its greeting from one.
+        """
 
         QoS = KeepingQoS
         taken = None
         has_begun = False
 
-        def _brpop_start(self, timeout=1):
-            queues = self._queue_cycle.consume(len(self.active_queues))
-            if not queues:
-                return
-            if not self.has_begun:
-                self.return_taken(queues[0])
-            self._in_poll = self.client.connection
-            self.client.connection.send_command("BRPOPLPUSH", queues[0], TAKEN, timeout)
+        @property
+        def keeps(self):
+            return set(self.active_queues) == {QUEUE}
 
-        def return_taken(self, queue):
+        def _brpop_start(self, timeout=1):
+            if not self.keeps:
+                return super()._brpop_start(timeout)
+            if not self.has_begun:
+                self.return_taken()
+            self._in_poll = self.client.connection
+            self.client.connection.send_command("BRPOPLPUSH", QUEUE, TAKEN, timeout)
+
+        def return_taken(self):
             """Left by a worker that was killed, or by a connection that was lost."""
             with self.conn_or_acquire() as client:
-                while client.lmove(TAKEN, queue, "LEFT", "RIGHT"):
+                while client.lmove(TAKEN, QUEUE, "LEFT", "RIGHT"):
                     pass
             self.has_begun = True
 
         def _brpop_read(self, **options):
+            if not self.keeps:
+                return super()._brpop_read(**options)
             try:
                 try:
                     self.taken = self.client.parse_response(self.client.connection, "BRPOPLPUSH", **options)
@@ -93,8 +104,7 @@ if globals().get("CELERY_BROKER_URL", "").startswith("redis"):
                     raise
                 if not self.taken:
                     raise Empty()
-                (queue,) = self.active_queues
-                self.connection._deliver(loads(bytes_to_str(self.taken)), queue)
+                self.connection._deliver(loads(bytes_to_str(self.taken)), QUEUE)
                 return True
             finally:
                 self._in_poll = None
