@@ -31,12 +31,13 @@ pub fn run(checkout: &Checkout, options: &cli::ProductionExport) -> anyhow::Resu
     for (what, why) in &manifest.missing {
         let problem = Problem::new(format!("the file has no {what}: {why}"));
         let hint =
-            "copy them with any client of S3 into GlitchTip's volume, after `cargo xtask restore`";
+            "copy them with any client of S3 into GlitchTip's volume, once the file was restored";
         terminal::say_warning(&problem.hint(hint));
     }
     terminal::print(&format!("{}\n", path.display()))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
     say!(
-        "on the other machine: `cargo xtask restore FILE`, with UMAMI_WEBSITE_ID in deploy/analytics/.env as it is here"
+        "on the other machine: `cargo xtask restore {name}`, with UMAMI_WEBSITE_ID in deploy/analytics/.env as it is here"
     );
     Ok(Outcome::Done)
 }
