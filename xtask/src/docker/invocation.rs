@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use xshell::Cmd;
@@ -226,15 +227,32 @@ impl Running<'_> {
     pub fn finish(self) -> anyhow::Result<String> {
         let output = self.child.wait_with_output();
         let output = output.with_context(|| format!("running `{}`", self.command))?;
-        if !output.status.success() {
-            let stderr = self.docker.redact(&String::from_utf8_lossy(&output.stderr));
-            bail!(Failure {
-                command: self.command,
-                stderr
-            });
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        text_of(self.docker, self.command, &output)
     }
+
+    /// The same, for a command that needs no more than some time, after which it is ended.
+    ///
+    /// # Errors
+    /// [`Failure`] when the command failed, or did not end.
+    pub fn finish_within(self, patience: Duration) -> anyhow::Result<String> {
+        let output = process::wait_within(self.child, patience);
+        match output.with_context(|| format!("running `{}`", self.command))? {
+            Some(output) => text_of(self.docker, self.command, &output),
+            None => bail!(Failure {
+                command: self.command,
+                stderr: format!("no answer within {} seconds", patience.as_secs()),
+            }),
+        }
+    }
+}
+
+/// What a command printed that has ended well.
+fn text_of(docker: &Docker, command: String, output: &Output) -> anyhow::Result<String> {
+    if !output.status.success() {
+        let stderr = docker.redact(&String::from_utf8_lossy(&output.stderr));
+        bail!(Failure { command, stderr });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// A command under way whose stdin and stdout are streams of bytes for us.

@@ -20,6 +20,7 @@ pub mod versions;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use xshell::{Shell, cmd};
@@ -34,6 +35,9 @@ use inspect::{Container, Image};
 use invocation::{Invocation, Running, stderr_of};
 use unreachable::Asked;
 use versions::{Standalone, Trouble};
+
+/// An engine that systemd starts with the first question answers when it has started all its containers.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The label by which Compose finds what it made.
 const PROJECT_LABEL: &str = "com.docker.compose.project";
@@ -147,7 +151,8 @@ impl Docker {
             .args(["version", "--format", "{{json .}}"])
             .start()?;
         let compose = self.compose().args(["version", "--short"]).start()?;
-        let (version, compose) = (version.finish(), compose.finish());
+        let version = version.finish_within(ENGINE_PATIENCE);
+        let compose = compose.finish();
         let checked = versions::check(
             version.as_deref().map_err(stderr_of),
             compose.as_deref().map_err(stderr_of),

@@ -105,6 +105,11 @@ const EXPLANATIONS: &[Explanation] = &[
         ],
         explain: no_engine_there,
     },
+    // Our own words, after we have waited.
+    Explanation {
+        words: &["no answer within"],
+        explain: hung,
+    },
 ];
 
 fn no_such_context(asked: &Asked) -> Explained {
@@ -216,6 +221,27 @@ fn no_engine_there(asked: &Asked) -> Explained {
         Some(way) => format!("{way} for this machine's engine"),
         None => "`unset DOCKER_API_VERSION` if it is set; `docker version` shows what docker asks and gets"
             .to_owned(),
+    };
+    (Kind::Misconfigured, what, hint)
+}
+
+fn hung(asked: &Asked) -> Explained {
+    let what = format!(
+        "the Docker engine{} takes connections and does not answer",
+        asked.endpoint
+    );
+    let by_hand = match asked.endpoint.start(&asked.machine) {
+        Start::Service if asked.machine.has_systemd => {
+            "restart it: `sudo systemctl restart docker`".to_owned()
+        }
+        Start::Service => "restart it: `sudo service docker restart`".to_owned(),
+        Start::Command(_) | Start::ByHand(_) | Start::Unknown => {
+            "restart it where it is".to_owned()
+        }
+    };
+    let hint = match asked.endpoint.way_back() {
+        Some(way) => format!("{by_hand}; or {way} for this machine's engine"),
+        None => by_hand,
     };
     (Kind::Misconfigured, what, hint)
 }
@@ -368,6 +394,20 @@ mod tests {
                 "`unset DOCKER_HOST` for this machine's engine",
             );
         }
+        let said = "no answer within 60 seconds";
+        let what = "takes connections and does not answer";
+        check(
+            said,
+            ("", "", ""),
+            what,
+            "restart it: `sudo service docker restart`",
+        );
+        check(
+            said,
+            tcp,
+            what,
+            "restart it where it is; or `unset DOCKER_HOST` for this machine's engine",
+        );
         let socket = "tcp://localhost:2375/var/run/docker.sock";
         let hint =
             "write the address of a socket as unix:///var/run/docker.sock; or `unset DOCKER_HOST`";

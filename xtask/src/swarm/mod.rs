@@ -288,7 +288,7 @@ impl Swarm {
             format!("the volume {volume} on this engine belongs to the stack of a single machine");
         bail!(Problem::new(what).hint(
             "give production names of its own, with STACK=production in deploy/production/.env; the data comes over \
-             with the file that `cargo xtask backup` makes, by `production import`"
+             with the file that `cargo xtask backup` makes, which production imports"
         ))
     }
 

@@ -1,9 +1,12 @@
 //! The only place that starts a process. Must never know what for.
 
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -38,6 +41,44 @@ pub fn answer(program: &str, argument: &str, input: &str) -> io::Result<Output> 
         let _ = stdin.write_all(input.as_bytes());
     }
     child.wait_with_output()
+}
+
+/// Waits for the end of a command whose output is ours to read, and ends it after `patience`; `None` then.
+///
+/// # Errors
+/// When the system does not tell how it ended.
+pub fn wait_within(mut child: Child, patience: Duration) -> io::Result<Option<Output>> {
+    let deadline = Instant::now() + patience;
+    let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
+    let rest = || deadline.saturating_duration_since(Instant::now());
+    let printed = stdout
+        .recv_timeout(rest())
+        .and_then(|printed| Ok((printed, stderr.recv_timeout(rest())?)));
+    // A stream ends when all who write to it have ended.
+    let Ok((stdout, stderr)) = printed else {
+        child.kill()?;
+        child.wait()?;
+        return Ok(None);
+    };
+    Ok(Some(Output {
+        status: child.wait()?,
+        stdout,
+        stderr,
+    }))
+}
+
+/// All that comes from a stream, once it has ended.
+fn read(stream: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            // What is cut off is what there is.
+            let _ = stream.read_to_end(&mut bytes);
+        }
+        let _ = sender.send(bytes);
+    });
+    receiver
 }
 
 /// Runs a command on our streams to its end, whatever that is.
@@ -139,4 +180,34 @@ pub fn is_root() -> bool {
     }
     #[cfg(not(target_os = "linux"))]
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(line: &str) -> Child {
+        let mut command = Command::new("sh");
+        let command = command.args(["-c", line]).stdin(Stdio::null());
+        spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap()
+    }
+
+    #[test]
+    fn a_command_that_does_not_end_is_ended() {
+        let began = Instant::now();
+        let child = shell("exec sleep 60");
+        assert!(
+            wait_within(child, Duration::from_millis(100))
+                .unwrap()
+                .is_none()
+        );
+        assert!(began.elapsed() < Duration::from_secs(30));
+        let output = wait_within(shell("echo a; echo b >&2; exit 3"), Duration::from_secs(60));
+        let output = output.unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(
+            (output.stdout, output.stderr),
+            (b"a\n".to_vec(), b"b\n".to_vec())
+        );
+    }
 }
