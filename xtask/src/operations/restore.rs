@@ -194,14 +194,19 @@ pub fn unfinished(session: &Session) -> anyhow::Result<Problem> {
 /// # Errors
 /// When there is no such administrator.
 pub fn set_passwords(session: &Session, keys: &[&str]) -> anyhow::Result<()> {
+    let mut started = Vec::new();
     for key in keys {
         let run = ["run", "--rm", "--no-deps", "--no-TTY", "--env"];
         let run = session.docker.compose().args(run);
-        run.args([accounts::SET_PASSWORD, accounts::service(key)])
-            .text()
-            .with_context(|| format!("setting {key}"))?;
+        let run = run.args([accounts::SET_PASSWORD, accounts::service(key)]);
+        started.push((key, run.start()?));
     }
-    Ok(())
+    // All of them end before the first failure is told.
+    let ended: Vec<_> = started
+        .into_iter()
+        .map(|(key, run)| run.finish().with_context(|| format!("setting {key}")))
+        .collect();
+    ended.into_iter().try_for_each(|it| it.map(drop))
 }
 
 /// Brings a restore that was killed to its end: forwards once it was committed, else back. Where nobody
