@@ -32,7 +32,7 @@ fn from_no_account_to_an_event_that_arrives() {
     let (up, answers) = while_probing(&checkout, || checkout.xtask(&["up"]));
     let up = up
         .success()
-        .says("the passwords are in deploy/analytics/.env")
+        .says("both passwords are in deploy/analytics/.env")
         .says("cargo xtask verify");
     assert_eq!(
         answers,
@@ -304,7 +304,7 @@ fn a_stack_that_does_not_run_sends_nothing_to_whoever_listens() {
 
     let verify = checkout.xtask(&["verify"]).code(1);
     assert_fails(&verify, "umami", "umami is not running (not created)");
-    assert_fails(&verify, "glitchtip", "glitchtip-web does not run");
+    assert_fails(&verify, "glitchtip", "glitchtip-web is not running");
     checkout.xtask(&["verify", "--public"]).code(1);
     checkout
         .xtask(&["connect"])
