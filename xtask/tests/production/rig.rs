@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::checkout::{Run, repository};
 
-/// Tests with several nodes take turns, and tests with one: a machine bears one of each side by side.
-static TURNS: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];
+/// Tests take turns: three engines and a load are enough for one machine.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Nodes with an engine each: `n1`, `n2` and so on.
 pub struct Rig {
@@ -21,15 +21,10 @@ impl Rig {
     /// Nodes that are one swarm of managers, in place of a rig of that number that was left behind.
     #[track_caller]
     pub fn up(nodes: u8) -> Rig {
-        // Whoever says which rig to use has no other one.
-        let (number, turn) = match (std::env::var("RIG_NUMBER"), nodes) {
-            (Ok(number), _) => (number, &TURNS[0]),
-            (Err(_), 1) => ("8".to_owned(), &TURNS[1]),
-            (Err(_), _) => ("9".to_owned(), &TURNS[0]),
-        };
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let rig = Rig {
-            number,
-            _turn: turn.lock().unwrap_or_else(PoisonError::into_inner),
+            number: std::env::var("RIG_NUMBER").unwrap_or_else(|_| "9".to_owned()),
+            _turn: turn,
         };
         rig.run(&["down"]);
         rig.run(&["up", &nodes.to_string()]);
