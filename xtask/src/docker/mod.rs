@@ -208,6 +208,23 @@ impl Docker {
             .collect())
     }
 
+    /// Removes what a killed Compose has left where it was replacing a container: one that never ran, under a name for
+    /// the time being, which the next Compose would want to use too. No Compose may be at work on the project.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn remove_half_made(&self, project: &str) -> anyhow::Result<()> {
+        let label = format!("label={PROJECT_LABEL}={project}");
+        let list = ["ps", "--all", "--filter", "status=created", "--filter"];
+        let format = [label.as_str(), "--format", "{{.Names}}"];
+        let names = self.docker().args(list).args(format).text()?;
+        let half_made: Vec<&str> = names.lines().filter(|it| is_half_made(it)).collect();
+        if half_made.is_empty() {
+            return Ok(());
+        }
+        self.docker().arg("rm").args(half_made).text().map(drop)
+    }
+
     /// Looks at containers by id. One that has gone meanwhile is left out.
     ///
     /// # Errors
@@ -371,5 +388,31 @@ pub fn machine() -> Machine {
         os: std::env::consts::OS,
         has_systemd: Path::new("/run/systemd/system").is_dir(),
         has_colima: process::is_on_path("colima"),
+    }
+}
+
+/// Whether Compose gave a container this name for as long as the one that it replaces has its own: the id of that one
+/// comes first (2.26, seen 2026-11-30).
+fn is_half_made(name: &str) -> bool {
+    let id = name.split_once('_').map(|(id, _)| id);
+    id.is_some_and(|id| id.len() == 12 && id.bytes().all(|it| it.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_compose_has_half_made_is_known_by_its_name() {
+        assert!(is_half_made("945b199d5ef7_analytics-glitchtip-web-1"));
+        for name in [
+            "umami",
+            "945b199d5ef7",
+            "analytics_umami_1",
+            "945b199d5ef_umami",
+            "glitchtip_12_web_1",
+        ] {
+            assert!(!is_half_made(name), "{name}");
+        }
     }
 }

@@ -128,6 +128,7 @@ impl Stack {
         let interrupt = Interrupt::catch()?;
         // Compose does not see a volume that has got another name.
         self.remove_with_other_volumes(session, awaited)?;
+        session.docker.remove_half_made(&self.desired.name)?;
 
         let events = Events::listen(&session.docker, &self.desired.name)?;
         let up = session

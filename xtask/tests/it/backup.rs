@@ -272,6 +272,8 @@ fn new_secrets_replace_the_old_ones_also_when_killed() {
     assert!(!checkout.path("backups/.unfinished.json").exists());
     checkout.xtask(&["up"]).success().says("already up to date");
 
+    leave_half_made(&checkout, "glitchtip-web");
+    checkout.xtask(&["rotate"]).success();
     for _ in 0..rounds() {
         kill_at_random(&checkout, &["rotate"], 15000);
         checkout.xtask(&["up"]).success();
@@ -282,6 +284,25 @@ fn new_secrets_replace_the_old_ones_also_when_killed() {
         );
     }
     assert_eq!(kept(&fingerprint(&checkout)), kept(&a));
+}
+
+/// What Compose leaves when it is killed while it replaces a container.
+fn leave_half_made(checkout: &Checkout, service: &str) {
+    let id = checkout.container(service);
+    let inspect = |format: &str| {
+        let run = Run::of(Command::new("docker").args(["inspect", "--format", format, &id]));
+        run.success().stdout.trim().to_owned()
+    };
+    let name = format!(
+        "{}_{}",
+        &id[..12],
+        inspect("{{.Name}}").trim_start_matches('/')
+    );
+    let project = inspect("{{index .Config.Labels \"com.docker.compose.project\"}}");
+    let mut create = Command::new("docker");
+    create.args(["create", "--name", &name, "--label"]);
+    create.arg(format!("com.docker.compose.project={project}"));
+    Run::of(create.arg(inspect("{{.Config.Image}}"))).success();
 }
 
 fn is_secret(line: &str) -> bool {
