@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,8 +15,8 @@ use serde_json::json;
 use crate::site::Site;
 
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
-/// Requests start in groups, one curl each.
-const PACE: Duration = Duration::from_millis(200);
+/// Requests start in groups, one curl each. Small ones, so that a node which dies takes few that have been sent to it.
+const PACE: Duration = Duration::from_millis(100);
 
 /// Where the requests go.
 #[derive(Clone)]
@@ -179,7 +180,7 @@ impl Answers {
     }
 }
 
-/// A group each fifth of a second, whatever becomes of those before.
+/// A group each tenth of a second, whatever becomes of those before.
 fn send_groups(
     target: &Target,
     size: usize,
@@ -189,18 +190,22 @@ fn send_groups(
     let mut groups = Vec::new();
     while !stop.load(Ordering::SeqCst) {
         let due = begin + PACE * groups.len() as u32;
+        let first = size * groups.len();
         thread::sleep(due.saturating_duration_since(Instant::now()));
         begun.fetch_add(size, Ordering::SeqCst);
         let (target, begun) = (target.clone(), begin.elapsed().as_secs_f64());
-        groups.push(thread::spawn(move || send_group(&target, size, begun)));
+        groups.push(thread::spawn(move || {
+            send_group(&target, first..first + size, begun)
+        }));
     }
     let answers = groups.into_iter().flat_map(|group| group.join().unwrap());
     answers.collect()
 }
 
-fn send_group(target: &Target, size: usize, begun: f64) -> Vec<Answer> {
+fn send_group(target: &Target, numbers: Range<usize>, begun: f64) -> Vec<Answer> {
+    let size = numbers.len();
     let mut config = String::new();
-    for number in 0..size {
+    for number in numbers {
         let kind = [Kind::View, Kind::Error][number % 2];
         let edge = target.edges[number / 2 % target.edges.len()];
         let id = format!("{:032x}", rand::random::<u128>());
