@@ -10,6 +10,7 @@ As they come, measured in 2026-11:
 - celery-batches 0.10, of GlitchTip 5.2, acknowledges events when it begins to store them,
   and forgets them if PostgreSQL is away just then. kombu 5.5 takes a task out of Redis and
   notes in a second step that it has it.
+- Both give up the whole batch for one event that PostgreSQL never takes.
 
 Anything else is GlitchTip's affair. Other versions of the queues are left as they are.
 """
@@ -26,20 +27,61 @@ WAITS_FOR_DATABASE = pathlib.Path("/tmp/worker-waits-for-database")
 EVENT_TASKS = ["apps.event_ingest.tasks.ingest_event", "apps.event_ingest.tasks.ingest_transaction"]
 
 
-def retried_while_the_database_is_away(store):
-    def stored(_task, requests):
-        from django.db import InterfaceError, OperationalError, close_old_connections
+# Of PostgreSQL's errors those that the events did not cause, by the first two digits of their code: a connection,
+# a transaction that met another, want of disk or memory, an object in use, an end that somebody ordered, the system.
+PASSING = ["08", "40", "53", "55", "57", "58"]
+# A session that was moved to a server which only reads.
+READ_ONLY = "25006"
+# A query that took too long may do so each time.
+CANCELLED = "57014"
+
+
+def passes(error):
+    """Whether the same events may be stored a little later."""
+    from django.db import Error, InterfaceError, OperationalError
+
+    code = getattr(error.__cause__, "sqlstate", None) if isinstance(error, Error) else None
+    if code is None:
+        return isinstance(error, (InterfaceError, OperationalError))
+    return code == READ_ONLY or (code[:2] in PASSING and code != CANCELLED)
+
+
+def stored_sooner_or_later(store):
+    """Waits for a database that is away. An event that cannot be stored takes none of its batch with it."""
+
+    def store_all(requests):
+        from django.db import close_old_connections
 
         while True:
             try:
                 return store(requests)
-            except (InterfaceError, OperationalError) as error:
-                print(f"trying again to store {len(requests)} events: {error}", file=sys.stderr)
+            except Exception as error:
+                if not passes(error):
+                    raise
+                print(f"trying again to store {len(requests)} events: {first_line(error)}", file=sys.stderr)
                 WAITS_FOR_DATABASE.touch()
                 close_old_connections()
                 time.sleep(1)
 
+    def stored(_task, requests):
+        try:
+            return store_all(requests)
+        except Exception as error:
+            if len(requests) == 1:
+                raise
+            print(f"storing {len(requests)} events one by one: {first_line(error)}", file=sys.stderr)
+        for request in requests:
+            try:
+                store_all([request])
+            except Exception as error:
+                print(f"event of task {request.id} cannot be stored: {first_line(error)}", file=sys.stderr)
+
     return stored
+
+
+def first_line(error):
+    """What follows may be of the event."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 if globals().get("CELERY_BROKER_URL", "").startswith("redis"):
@@ -47,7 +89,7 @@ if globals().get("CELERY_BROKER_URL", "").startswith("redis"):
 
     # Acknowledged when stored.
     CELERY_TASK_ANNOTATIONS = {
-        name: {"acks_late": True, "@run": retried_while_the_database_is_away} for name in EVENT_TASKS
+        name: {"acks_late": True, "@run": stored_sooner_or_later} for name in EVENT_TASKS
     }
     if hasattr(Channel, "_brpop_start"):
         CELERY_BROKER_TRANSPORT = "glitchtip_worker:KeepingTransport"
@@ -143,7 +185,10 @@ if _backend.get("BACKEND") == VTASKS:
     """
 
     class KeepingBackend(ValkeyTaskBackend):
-        """Takes a batch as vtasks takes single tasks: into the list of what this worker has in hand."""
+        """Takes a batch as vtasks takes single tasks: into the list of what this worker has in hand.
+
+        What failed in a batch is tried alone, and is given up if it fails again.
+        """
 
         def __init__(self, alias, params):
             super().__init__(alias, params)
@@ -165,6 +210,9 @@ if _backend.get("BACKEND") == VTASKS:
                     # Redis went away while it answered.
                     batch += [raw for raw in await self.driver.lrange(self.taken_key, 0, -1) if self.is_unseen(raw, queue)]
                     self.may_have_taken_more = False
+                if not batch:
+                    batch += await self.driver.eval(TAKE, [self.alone_key(queue), self.taken_key], [b"1"])
+                    count = len(batch) or count
                 while len(batch) < count and (left := deadline - time.monotonic()) > 0:
                     first = await self.driver.blmove(source, self.taken_key, "RIGHT", "LEFT", max(left, 0.01))
                     if first is None:
@@ -196,8 +244,18 @@ if _backend.get("BACKEND") == VTASKS:
                 stored.difference_update(raws)
 
         async def _fail_task(self, task_data, exception):
-            await super()._fail_task(task_data, exception)
-            self.in_hand.discard(task_data["_raw"])
+            raw = task_data["_raw"]
+            may_be_anothers_fault = task_data["queue"] in get_batch_queues() and not task_data.get("_is_alone")
+            if may_be_anothers_fault and not passes(exception):
+                task = {key: value for key, value in task_data.items() if key != "_raw"}
+                keys = [self.taken_key, self.alone_key(task["queue"])]
+                await self.driver.eval(RETURN, keys, [raw, serialize({**task, "_is_alone": True})])
+            else:
+                await super()._fail_task(task_data, exception)
+            self.in_hand.discard(raw)
+
+        def alone_key(self, queue):
+            return self._get_key(f"q:{queue}:alone")
 
         async def _rescue_tasks(self):
             """Of workers that are gone, whatever their host; of this one's own list, only what an earlier one left.
