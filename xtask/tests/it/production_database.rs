@@ -27,7 +27,7 @@ fn a_second_postgresql_waits_while_the_first_uses_the_volume_even_if_that_one_ha
 
 #[test]
 #[ignore = "starts containers"]
-fn a_second_redis_waits_while_the_first_uses_the_volume() {
+fn redis_has_on_disk_what_it_acknowledged_and_a_second_one_waits_for_its_volume() {
     let lab = Lab::new();
     let stack: serde_yaml::Value = serde_yaml::from_str(&artifact("stack.yml")).unwrap();
     let redis = &stack["services"]["redis"];
@@ -40,6 +40,8 @@ fn a_second_redis_waits_while_the_first_uses_the_volume() {
 
     lab.start("first", &options, &words);
     until("the first to answer", || answers("first"));
+    let setting = ["redis-cli", "config", "get", "appendfsync"];
+    assert_eq!(lab.run("first", &setting).stdout, "appendfsync\nalways\n");
     lab.start("second", &options, &words);
     until("the second to wait", || {
         lab.logs("second").contains("waiting for its end")
