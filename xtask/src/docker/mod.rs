@@ -201,7 +201,8 @@ impl Docker {
     pub fn containers(&self, project: &str) -> anyhow::Result<BTreeMap<String, Container>> {
         let filter = format!("label={PROJECT_LABEL}={project}");
         let list = ["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter];
-        let ids = self.docker().args(list).text()?;
+        let no_run = ["--filter", "label=com.docker.compose.oneoff=False"];
+        let ids = self.docker().args(list).args(no_run).text()?;
         let containers = self.inspect(ids.lines())?.into_iter();
         Ok(containers
             .map(|container| (container.service().to_owned(), container))

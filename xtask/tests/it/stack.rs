@@ -107,12 +107,16 @@ fn nothing_but_the_two_ports_is_published() {
 fn restart_makes_the_containers_of_a_service_anew() {
     let checkout = shared::stack();
     let before = checkout.container("redis");
+    // What somebody tried by hand, older than the service's next container.
+    checkout.compose(&["run", "redis", "true"]).success();
     checkout.xtask(&["restart", "redis"]).success();
     assert_ne!(
         checkout.container("redis"),
         before,
         "redis was not made anew"
     );
+    checkout.xtask(&["status"]).success();
+    checkout.xtask(&["up"]).success().says("already up to date");
 }
 
 #[test]
