@@ -1,7 +1,10 @@
-//! Which services have failed. Only looks; why one has is for `diagnosis`.
+//! Which services have failed, and which run that should not. Only looks; why one has is for `diagnosis`.
+
+use std::collections::BTreeMap;
 
 use super::Scene;
 use super::finding::Finding;
+use crate::docker::inspect::Container;
 use crate::problem::Problem;
 use crate::stack::readiness::{self, Progress, Reason};
 use crate::system::clock;
@@ -9,7 +12,7 @@ use crate::system::clock;
 const CHECK: &str = "services";
 
 /// Each service that has failed: that restarts again and again, is unhealthy, or ended with an error; and in
-/// one finding those that were stopped.
+/// one finding those that were stopped. Also each that runs though the configuration no longer has it.
 ///
 /// # Errors
 /// When the engine does not answer.
@@ -33,7 +36,29 @@ pub fn check(scene: &Scene) -> anyhow::Result<Vec<Finding>> {
         let hint = "`cargo xtask up` starts what does not run";
         findings.push(Finding::warning(CHECK, problem.hint(hint)));
     }
+    findings.extend(left_over(&containers, |name| {
+        scene.config.services.contains_key(name)
+    }));
     Ok(findings)
+}
+
+/// What runs of services that are not `wanted`, such as one that was removed from the override: Compose leaves
+/// it running, and starts it again after each crash.
+fn left_over(
+    containers: &BTreeMap<String, Container>,
+    wanted: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = Finding> {
+    let others = containers.iter().filter(move |(name, container)| {
+        let runs = matches!(container.state.status.as_str(), "running" | "restarting");
+        runs && !wanted(name)
+    });
+    others.map(|(name, container)| {
+        let container = container.name.trim_start_matches('/');
+        let problem = Problem::new(format!("{name} runs, but is not in the compose files"));
+        let hint =
+            format!("if nobody needs it any more, `docker rm --force {container}` removes it");
+        Finding::warning(CHECK, problem.hint(hint))
+    })
 }
 
 /// Whether a service ended as one does that is told to: by itself, or by SIGTERM.
@@ -59,6 +84,29 @@ fn has_failed((name, reason): (&str, Reason)) -> Finding {
 mod tests {
     use super::super::finding::Level;
     use super::*;
+    use crate::docker::inspect::parse_inspect;
+
+    #[test]
+    fn what_runs_and_is_not_in_the_compose_files_is_named() {
+        let container = |name: &str, status: &str| {
+            let json = format!(
+                r#"[{{"Id":"c1","Name":"/analytics-{name}-1","Image":"sha256:1","State":{{"Status":"{status}"}},
+                    "Config":{{"Image":"redis:7"}},"HostConfig":{{"Memory":0}}}}]"#
+            );
+            (name.to_owned(), parse_inspect(&json).unwrap().remove(0))
+        };
+        let containers = BTreeMap::from([
+            container("gone", "running"),
+            container("looping", "restarting"),
+            container("redis", "running"),
+            container("stopped", "exited"),
+        ]);
+        let findings = left_over(&containers, |name| name == "redis");
+        let said: Vec<String> = findings.map(|it| format!("{:?}", it.problem)).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("gone runs, but is not in the compose files"));
+        assert!(said[1].contains("`docker rm --force analytics-looping-1`"));
+    }
 
     #[test]
     fn what_up_would_wait_for_in_vain_is_an_error() {

@@ -117,7 +117,21 @@ fn restart_makes_the_containers_of_a_service_anew() {
     );
     checkout.xtask(&["status"]).success();
     checkout.xtask(&["up"]).success().says("already up to date");
+
+    checkout.replace("docker-compose.override.yml", "services:\n", EARLIER);
+    checkout.xtask(&["up"]).success();
+    checkout.replace("docker-compose.override.yml", EARLIER, "services:\n");
+    let doctor = checkout.xtask(&["doctor"]).stdout;
+    let left_over = "earlier runs, but is not in the compose files";
+    assert!(doctor.contains(left_over), "{doctor}");
+    let earlier = format!("{}-earlier-1", checkout.project);
+    let rm = ["rm", "--force", &earlier];
+    Run::of(checkout.command("docker").args(rm)).success();
 }
+
+/// A service that is removed again.
+const EARLIER: &str =
+    "services:\n  earlier: {image: 'analytics-standin/redis:7', entrypoint: [sleep, '1000']}\n";
 
 #[test]
 #[ignore = "starts containers"]
