@@ -33,12 +33,21 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What it said, without Compose's warnings where it said more than these.
+    /// What it said, without Compose's warnings where it said more than these, and once: Compose says of a
+    /// pull what the engine says, in a line of its own.
     fn reason(&self) -> String {
         let said = self.stderr.trim();
+        let engines = said
+            .lines()
+            .filter_map(|line| line.strip_prefix("Error response from daemon: "));
+        let engines: Vec<&str> = engines.collect();
+        let is_again = |line: &str| {
+            line.split_once(" Error ")
+                .is_some_and(|(_, reason)| engines.contains(&reason.trim_end()))
+        };
         let errors = said
             .lines()
-            .filter(|line| !line.contains(" level=warning msg="));
+            .filter(|line| !line.contains(" level=warning msg=") && !is_again(line));
         let errors = errors.collect::<Vec<_>>().join("\n");
         if errors.trim().is_empty() {
             return said.to_owned();
@@ -430,5 +439,9 @@ mod tests {
             "no such port"
         );
         assert_eq!(reason(format!("{warning}\n")), warning);
+
+        let pulled = " redis Error no such tag\nError response from daemon: no such tag\n";
+        let once = "Error response from daemon: no such tag";
+        assert_eq!(reason(pulled.to_owned()), once);
     }
 }

@@ -559,6 +559,27 @@ const RECORDS: &[Record] = &[
         "insecure-registries",
     ),
     (
+        "a server of our own without TLS, at an address",
+        Engine,
+        "Error response from daemon: Get \"https://192.0.2.2:4600/v2/\": tls: first record does not look like a TLS handshake",
+        "without TLS",
+        "insecure-registries",
+    ),
+    (
+        "a server of our own that answers 404 with a page",
+        Engine,
+        " redis Error unknown: <html>busy</html>\nError response from daemon: unknown: <html>busy</html>",
+        "what answers for the registry is none",
+        "UMAMI_IMAGE",
+    ),
+    (
+        "a server of our own that answers 200 with a page, as the login page of a network does",
+        Engine,
+        "Error response from daemon: error unmarshalling content: invalid character '<' looking for beginning of value",
+        "what answers for the registry is none",
+        "log in to the network",
+    ),
+    (
         "openops-cloud/openops issue 278, not run here",
         Engine,
         "failed to register layer: failed to Lchown \"/usr/src/app/x\" for UID 718322462, GID 454177323 (try increasing the number of subordinate IDs in /etc/subuid and /etc/subgid): lchown /usr/src/app/x: invalid argument",
