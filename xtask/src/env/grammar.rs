@@ -115,6 +115,63 @@ pub fn is_address(value: &str) -> bool {
     }
 }
 
+/// The name of an image as Docker takes it: a registry, a path, a tag and a digest (distribution/reference 0.6,
+/// `regexp.go` and `normalize.go`).
+pub fn is_image_name(value: &str) -> bool {
+    let (rest, digest) = match value.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (value, None),
+    };
+    let path_begin = rest.rfind('/').map_or(0, |slash| slash + 1);
+    let (name, tag) = match rest[path_begin..].find(':') {
+        Some(colon) => {
+            let colon = path_begin + colon;
+            (&rest[..colon], Some(&rest[colon + 1..]))
+        }
+        None => (rest, None),
+    };
+    let path = match name.split_once('/') {
+        Some((registry, path)) if is_registry(registry) => path,
+        _ => name,
+    };
+    path.split('/').all(is_image_component)
+        && tag.is_none_or(is_image_tag)
+        && digest.is_none_or(is_image_digest)
+}
+
+/// Whether the first part of an image's name is a registry with a valid port, and not a part of the path.
+fn is_registry(part: &str) -> bool {
+    let (host, port) = split_port(part);
+    let is_meant =
+        part.contains(['.', ':', '[']) || part == "localhost" || part != part.to_lowercase();
+    is_meant && port != Port::Invalid && (is_hostname(host) || host.starts_with('['))
+}
+
+/// Letters in lower case and digits, between them one of `.`, `_`, `__` or any number of `-`.
+fn is_image_component(part: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let mut separators = part.split(|c: char| c.is_ascii() && is_plain(c as u8));
+    let is_separator =
+        |it: &str| matches!(it, "" | "." | "_" | "__") || it.bytes().all(|b| b == b'-');
+    let ends = [part.bytes().next(), part.bytes().last()];
+    ends.iter().all(|end| end.is_some_and(is_plain)) && separators.all(is_separator)
+}
+
+fn is_image_tag(tag: &str) -> bool {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let is_one = |b: u8| is_word(b) || b".-".contains(&b);
+    tag.len() <= 128 && tag.bytes().all(is_one) && tag.bytes().next().is_some_and(is_word)
+}
+
+fn is_image_digest(digest: &str) -> bool {
+    let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    digest.split_once(':').is_some_and(|(_, hex)| {
+        hex.len() >= 32
+            && hex.bytes().all(is_hex)
+            && (hex.len() == 64 || !digest.starts_with("sha256:"))
+    })
+}
+
 /// Whether a value means itself within a URL.
 pub fn is_url_safe(value: &str) -> bool {
     value

@@ -5,7 +5,8 @@
 use super::Severity::{self, Refused, Stops, Warning};
 use crate::env::grammar::{
     Address, has_reserved_domain, is_address, is_count, is_email_address, is_email_url,
-    is_hostname, is_project_name, is_url_safe, is_uuid, parse_bool, parse_memory, parse_port,
+    is_hostname, is_image_name, is_project_name, is_url_safe, is_uuid, parse_bool, parse_memory,
+    parse_port,
 };
 
 /// A rule for the value of each of some variables.
@@ -77,7 +78,7 @@ pub const RULES: &[Rule] = &[
             "GLITCHTIP_IMAGE",
         ],
         severity: Stops,
-        is_broken: |value| value.contains(char::is_whitespace) || value.contains("://"),
+        is_broken: |value| !is_image_name(value),
         what: "is not the name of an image",
         hint: "write it as postgres:15-alpine or registry.example.com/postgres:15-alpine",
     },
