@@ -32,7 +32,10 @@ pub fn run(checkout: &Checkout, options: &cli::Up) -> anyhow::Result<Outcome> {
     preflight::check(checkout, &session.docker, &stack.desired)?;
     if options.pull {
         let pulled = images::pull_all(&session);
-        pulled.map_err(|error| diagnosis::explain(&session.docker, &stack.desired, error))?;
+        let again = "cargo xtask up --pull";
+        pulled.map_err(|error| {
+            diagnosis::explain_again(&session.docker, &stack.desired, error, again)
+        })?;
     }
     let all: BTreeSet<String> = stack.desired.services.keys().cloned().collect();
     start::services(&session, &stack, &[], &all)?;

@@ -54,7 +54,13 @@ fn look_for_newer(
         && let Err(error) = images::pull_all(session)
     {
         upgrade::discard(session, &old)?;
-        return Err(diagnosis::explain(docker, &stack.desired, error));
+        let again = "cargo xtask upgrade";
+        return Err(diagnosis::explain_again(
+            docker,
+            &stack.desired,
+            error,
+            again,
+        ));
     }
     let new = docker.images(stack.desired.images())?;
     let (changed_old, new) = upgrade::changes(old.clone(), new);

@@ -33,6 +33,23 @@ pub fn explain(docker: &Docker, config: &Config, error: anyhow::Error) -> anyhow
     explain_failure(docker, config, error)
 }
 
+/// `explain` for a command that has to be given again itself, where the rules know `up` alone.
+pub fn explain_again(
+    docker: &Docker,
+    config: &Config,
+    error: anyhow::Error,
+    command: &str,
+) -> anyhow::Error {
+    match explain(docker, config, error).downcast::<Problem>() {
+        Ok(mut problem) => {
+            let again = |hint: String| hint.replace("`cargo xtask up`", &format!("`{command}`"));
+            problem.hint = problem.hint.map(again);
+            problem.into()
+        }
+        Err(error) => error,
+    }
+}
+
 /// Says of each service that has failed why.
 ///
 /// # Errors
