@@ -10,6 +10,7 @@ use crate::checkout::Checkout;
 use crate::docker::tool::Seen;
 use crate::problem::Problem;
 use crate::system::files;
+use crate::system::git::{GitState, git_state};
 
 const CHECK: &str = "files";
 
@@ -98,7 +99,15 @@ fn contains(archive: &[u8], text: &[u8]) -> bool {
 
 fn problem_of(checkout: &Checkout, path: &Path) -> Option<Problem> {
     let name = checkout.display(path);
+    let git = || git_state(checkout.root(), path);
     match files::is_readable_for_all(path) {
+        // Git knows no empty folders: it has a file there.
+        Some(_) if is_empty_folder(path) && git() == Some(GitState::Committed) => Some(
+            Problem::new(format!(
+                "{name} is a folder: an engine makes one where a file is missing"
+            ))
+            .hint(format!("`rmdir {name} && git checkout -- {name}`")),
+        ),
         Some(true) => None,
         Some(false) => Some(
             Problem::new(format!(
@@ -106,8 +115,18 @@ fn problem_of(checkout: &Checkout, path: &Path) -> Option<Problem> {
             ))
             .hint(format!("`chmod a+r {name}`")),
         ),
-        None => Some(
-            Problem::new(format!("{name} is missing")).hint(format!("`git checkout -- {name}`")),
-        ),
+        None => {
+            let problem = Problem::new(format!("{name} is missing"));
+            Some(problem.hint(match git() {
+                Some(GitState::Committed) | None => format!("`git checkout -- {name}`"),
+                Some(GitState::NotIgnored | GitState::Ignored) => {
+                    format!("create {name}, or correct its path in the override")
+                }
+            }))
+        }
     }
+}
+
+fn is_empty_folder(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }

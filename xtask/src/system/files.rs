@@ -240,6 +240,14 @@ pub fn ensure_private_folder(folder: &Path) -> anyhow::Result<()> {
     let doing = || format!("making the folder {}", folder.display());
     let parent = folder.parent().unwrap_or(folder);
     let made = builder.create(folder);
+    if folder.is_file() {
+        let what = format!(
+            "{} is a file, and a folder is needed there",
+            folder.display()
+        );
+        let hint = "move it away, then repeat the command";
+        bail!(Problem::new(what).hint(hint));
+    }
     made.map_err(|error| explain_unwritable(parent, error, doing()))?;
     let made = File::open(folder).and_then(|made| keep_owner(&made, parent));
     made.with_context(doing)

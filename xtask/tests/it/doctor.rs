@@ -155,6 +155,31 @@ fn says_what_is_wrong_with_the_env_file() {
 }
 
 #[test]
+#[ignore = "makes containers"]
+fn a_file_that_is_missing_is_named_with_what_brings_it_back() {
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["setup"]).success();
+    let shell = |script: &str| {
+        let mut sh = checkout.command("sh");
+        Run::of(sh.args(["-c", script]).current_dir(checkout.root()))
+    };
+    shell("git init --quiet . && git add deploy").success();
+    fs::remove_file(checkout.path("umami-accounts.sql")).unwrap();
+    fs::create_dir(checkout.path("umami-accounts.sql")).unwrap();
+    let mend = "rmdir deploy/analytics/umami-accounts.sql && \
+                git checkout -- deploy/analytics/umami-accounts.sql";
+    checkout.xtask(&["up"]).code(1).says(mend);
+
+    shell(mend).success();
+    let mount = "  redis:\n    volumes: ['./redis.conf:/redis.conf:ro']\n";
+    checkout.replace("docker-compose.override.yml", "  redis:\n", mount);
+    let up = checkout.xtask(&["up"]).code(1);
+    let up = up.says("deploy/analytics/redis.conf is missing");
+    up.says("create deploy/analytics/redis.conf");
+    assert_eq!(checkout.container("umami"), "");
+}
+
+#[test]
 #[ignore = "starts containers"]
 fn up_starts_nothing_when_something_is_in_the_way() {
     let checkout = Checkout::with_stack();
