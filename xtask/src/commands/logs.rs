@@ -1,5 +1,7 @@
 //! `logs`: what the services print, followed by default.
 
+use std::io::{self, IsTerminal};
+
 use anyhow::bail;
 
 use crate::checkout::Checkout;
@@ -32,7 +34,12 @@ pub fn run(checkout: &Checkout, options: &cli::Logs) -> anyhow::Result<Outcome> 
         logs = logs.args(["--since", since]);
     }
     let interrupt = Interrupt::catch()?;
-    let status = logs.args(&options.services).shown()?;
+    let logs = logs.args(&options.services);
+    let status = if io::stdout().is_terminal() {
+        logs.shown()?
+    } else {
+        logs.shown_off_terminal()?
+    };
 
     if !status.success() && !interrupt.is_pressed() {
         bail!("`docker compose logs` ended with {status}; its own message is above");

@@ -3,7 +3,7 @@
 //! Must never show a secret: what docker says on stderr is redacted before it goes anywhere.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -132,6 +132,26 @@ impl<'a> Invocation<'a> {
         process::status(&mut command).map_err(explain_start)
     }
 
+    /// The same with stdout going where no terminal is: without what Compose writes there to clear the line
+    /// (2.26.1 begins each line of `logs` with it, whatever `--ansi` says).
+    ///
+    /// # Errors
+    /// When there is no docker, with the remedy; when stdout is closed.
+    pub fn shown_off_terminal(self) -> anyhow::Result<ExitStatus> {
+        let mut command = self.command(Stdio::inherit())?;
+        command.stdout(Stdio::piped());
+        let mut child = process::spawn(&mut command).map_err(explain_start)?;
+        let lines = child.stdout.take().map(BufReader::new);
+        let written = lines.map_or(Ok(()), |lines| copy_lines(lines, &mut io::stdout()));
+        if written.is_err() {
+            // It may have ended by itself.
+            let _ = child.kill();
+        }
+        let status = child.wait().context("waiting for docker")?;
+        written.context("writing to stdout")?;
+        Ok(status)
+    }
+
     /// Starts it; several can be under way at once.
     ///
     /// # Errors
@@ -219,6 +239,17 @@ impl<'a> Invocation<'a> {
         command.stdin(stdin);
         Ok(command)
     }
+}
+
+/// Copies lines as they come, without the sequence at their beginning that clears a line.
+fn copy_lines(mut from: impl BufRead, to: &mut impl Write) -> io::Result<()> {
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line)? > 0 {
+        to.write_all(line.strip_prefix(b"\x1b[2K").unwrap_or(&line))?;
+        to.flush()?;
+        line.clear();
+    }
+    Ok(())
 }
 
 /// A docker command under way.
@@ -423,6 +454,15 @@ fn read_all(mut from: impl Read) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_copied_without_what_clears_a_line() {
+        let said = b"\x1b[2Kumami-1  | \x1b[2K\x1b[32mready\n\n\x1b[2Kredis-1  | PONG";
+        let mut copied = Vec::new();
+        copy_lines(&said[..], &mut copied).unwrap();
+        let wanted = b"umami-1  | \x1b[2K\x1b[32mready\n\nredis-1  | PONG";
+        assert_eq!(copied, wanted);
+    }
 
     #[test]
     fn an_error_is_told_without_the_warnings_before_it() {
