@@ -1,5 +1,7 @@
 //! The environment that docker runs in: what of the user's it may see. Must never look itself.
 
+use crate::env::grammar::is_project_name;
+
 /// Variables of Compose that may stay: which stack is meant, and how much is done at once.
 const HARMLESS: [&str; 2] = ["COMPOSE_PROJECT_NAME", "COMPOSE_PARALLEL_LIMIT"];
 
@@ -26,6 +28,18 @@ pub fn redirects(name: &str) -> bool {
     is_composes || name == "DOCKER_DEFAULT_PLATFORM"
 }
 
+/// The variable that Compose refuses, of those that may stay.
+pub fn refused(value_of: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
+    let is_refused = |name: &&str| {
+        let value = value_of(name).filter(|value| !value.is_empty());
+        value.is_some_and(|value| match *name {
+            "COMPOSE_PROJECT_NAME" => !is_project_name(&value),
+            _ => value.parse::<i32>().is_err(),
+        })
+    };
+    HARMLESS.into_iter().find(is_refused)
+}
+
 /// Whether a variable says which engine is asked, and how.
 pub fn chooses_engine(name: &str) -> bool {
     name.starts_with("DOCKER_") && !redirects(name)
@@ -34,6 +48,18 @@ pub fn chooses_engine(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_compose_would_refuse_is_known() {
+        let refused_of =
+            |name: &str, value: &str| refused(|asked| (asked == name).then(|| value.to_owned()));
+        let (project, limit) = ("COMPOSE_PROJECT_NAME", "COMPOSE_PARALLEL_LIMIT");
+        assert_eq!(refused_of(project, "Bad_Name"), Some(project));
+        assert_eq!(refused_of(project, "good-1"), None);
+        assert_eq!(refused_of(limit, "x"), Some(limit));
+        assert_eq!(refused_of(limit, "-1"), None);
+        assert_eq!(refused_of(limit, ""), None);
+    }
 
     #[test]
     fn what_redirects_compose_is_kept_from_it() {

@@ -23,9 +23,9 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use crate::checkout::Checkout;
-use crate::docker::Docker;
 use crate::docker::events::{Events, Woken};
 use crate::docker::inspect::Container;
+use crate::docker::{Docker, environment};
 use crate::env::settings;
 use crate::problem::Problem;
 use crate::session::Session;
@@ -257,6 +257,10 @@ pub fn service_names(checkout: &Checkout) -> Vec<String> {
 
 /// Compose names neither the variable that it means nor its line, and not always the file.
 fn refused_config(docker: &Docker) -> Problem {
+    if let Some(name) = environment::refused(|name| std::env::var(name).ok()) {
+        let what = format!("Compose does not accept {name} in your shell");
+        return Problem::new(what).hint(format!("`unset {name}`, then repeat the command"));
+    }
     settings::refused_value(docker.values()).unwrap_or_else(|| {
         Problem::new(
             "Compose does not accept docker-compose.yml, docker-compose.override.yml or .env in \
