@@ -44,12 +44,12 @@ FROM (SELECT DISTINCT unnest(ARRAY['umami', 'glitchtip', :'umami_login', :'glitc
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 
 \if :{?superuser_password}
-    ALTER ROLE :"superuser" PASSWORD :'superuser_password';
+    ALTER ROLE :"superuser" PASSWORD :'superuser_password' VALID UNTIL 'infinity';
 \endif
 ALTER ROLE umami NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE glitchtip NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
-ALTER ROLE :"umami_login" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'umami_password';
-ALTER ROLE :"glitchtip_login" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'glitchtip_password';
+ALTER ROLE :"umami_login" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'umami_password' VALID UNTIL 'infinity';
+ALTER ROLE :"glitchtip_login" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'glitchtip_password' VALID UNTIL 'infinity';
 
 -- A login that is not the owner acts as it from the first statement on.
 SELECT format(statement, owner, login)

@@ -372,7 +372,11 @@ fn plain_compose_starts_it_heals_a_changed_password_and_an_older_volume() {
         "{databases}"
     );
 
-    // Every password changes under a volume that knows the old ones.
+    // Every password changes under a volume that knows the old ones, one of which has expired.
+    let expire = "alter role umami valid until '2001-01-01'";
+    let psql = ["exec", "postgres", "psql", "--username", "me", "--command"];
+    let psql = [&psql[..], &[expire, "postgres"]].concat();
+    checkout.compose(&psql).success();
     checkout.write(
         ".env",
         &renamed.replace("change_this_strong_password", "another-password-1"),
