@@ -559,6 +559,20 @@ const RECORDS: &[Record] = &[
         "insecure-registries",
     ),
     (
+        "`user: nobodyx` in an override",
+        Engine,
+        "unable to find user nobodyx: no matching entries in passwd file",
+        "umami is to run as nobodyx",
+        "correct `user` of umami",
+    ),
+    (
+        "`working_dir: /etc/hostname` in an override",
+        Engine,
+        "Error response from daemon: Cannot mkdir: /etc/hostname is not a directory",
+        "work in the folder /etc/hostname",
+        "correct `working_dir`",
+    ),
+    (
         "a server of our own without TLS, at an address",
         Engine,
         "Error response from daemon: Get \"https://192.0.2.2:4600/v2/\": tls: first record does not look like a TLS handshake",
