@@ -41,9 +41,10 @@ SETTINGS = "/glitchtip-worker/glitchtip_worker.py"
 
 # What vtasks calls the lock that its scheduler renews each second; it lives for 15. Until 2.0 without braces.
 SCHEDULER_LOCKS = ["{vt}:scheduler:vtasks_scheduler_lock", "vt:scheduler:vtasks_scheduler_lock"]
-# Where vtasks puts tasks that failed, the newest first, and what their traceback names when PostgreSQL was away.
+# Where vtasks puts tasks that failed, the newest first, and what their traceback names when PostgreSQL was away, or had
+# just become a standby of another.
 FAILED = ["{vt}:q:failed", "vt:q:failed"]
-STORE_WAS_AWAY = ["OperationalError", "InterfaceError", "PoolTimeout"]
+STORE_WAS_AWAY = ["OperationalError", "InterfaceError", "PoolTimeout", "in a read-only transaction"]
 SECONDS_OF_RETRYING = 3600
 # Where kombu keeps what a Celery worker has taken and not acknowledged, and when it took it.
 UNACKNOWLEDGED, TAKEN_AT = "unacked", "unacked_index"
