@@ -54,4 +54,7 @@ elif [ -z "$(recorded initialize)" ]; then
 fi
 
 member-settings.sh "$name"
-exec patroni /tmp/patroni.yml
+# A node that is cut off has no other's name any more, and a question for one would take eight seconds: longer than a
+# primary has to find out that it must give up.
+export RES_OPTIONS='timeout:1 attempts:1'
+exec python3 -I /usr/local/bin/run-patroni.py /tmp/patroni.yml
