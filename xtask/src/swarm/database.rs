@@ -22,8 +22,10 @@ impl Swarm {
     /// When the engine does not answer.
     pub fn has_members(&self) -> anyhow::Result<bool> {
         let services = self.services()?;
-        let member = services.get(MEMBER_SERVICES[0]);
-        Ok(member.is_some_and(|service| service.replicas() != Some(0)))
+        let mut members = MEMBER_SERVICES
+            .iter()
+            .filter_map(|name| services.get(*name));
+        Ok(members.any(|service| service.replicas() != Some(0)))
     }
 
     /// How the members and etcd stand.
