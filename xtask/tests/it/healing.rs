@@ -67,6 +67,7 @@ fn every_death_is_healed(version: GlitchTip) {
     }
     stack.keeps_what_a_killed_worker_had_in_hand();
     stack.an_event_that_cannot_be_stored_takes_no_other_with_it();
+    stack.stores_what_met_a_database_that_only_reads();
     stack.checkout.xtask(&["status"]).success();
     stack.checkout.xtask(&["verify"]).success();
 }
@@ -241,6 +242,30 @@ impl Stack {
             self.stored_errors().contains(&later)
         });
         self.checkout.sql("glitchtip_db", "drop index healing");
+    }
+
+    /// As a primary does that has just become the standby of another.
+    fn stores_what_met_a_database_that_only_reads(&self) {
+        let only_reads = |value: &str| {
+            let set =
+                format!("alter database glitchtip_db set default_transaction_read_only = {value}");
+            self.checkout.sql("umami_db", &set);
+            let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = 'glitchtip_db'";
+            self.checkout.sql("umami_db", end);
+        };
+        only_reads("on");
+        let accepted: Vec<String> = (0..5).filter_map(|_| self.accepted_error()).collect();
+        until("the worker has met it", || {
+            let logs = ["logs", "--no-log-prefix", "glitchtip-worker"];
+            let seen = self.checkout.compose(&logs).stdout;
+            seen.contains("in a read-only transaction")
+        });
+        only_reads("off");
+
+        assert_eq!(accepted.len(), 5);
+        until("everything is stored", || {
+            missing(&accepted, &self.stored_errors()).is_empty()
+        });
     }
 
     fn accepted_error(&self) -> Option<String> {
