@@ -73,6 +73,7 @@ pub enum Login {
 pub struct Session {
     cookies: String,
     csrf_token: String,
+    referer: String,
 }
 
 impl Dsn {
@@ -182,17 +183,16 @@ impl GlitchTip<'_> {
     /// Logs in as a browser does; the session lasts until [`GlitchTip::log_out`].
     pub fn log_in(&self, email: &str, password: &str) -> anyhow::Result<Login> {
         let body = json!({"email": email, "password": password});
-        let cookie = format!("csrftoken={CSRF_TOKEN}");
-        let request = Request::post_json("/_allauth/browser/v1/auth/login", &body)
-            .header("Cookie", &cookie)
-            .header("X-CSRFToken", CSRF_TOKEN);
-        let answer = self.send(&request)?;
+        let session = Session::begin(&self.url, Vec::new());
+        let request = Request::post_json("/_allauth/browser/v1/auth/login", &body);
+        let answer = self.send(&session.sign(request))?;
+        let begin = |answer: Answer| Session::begin(&self.url, answer.cookies);
         match answer.status {
-            200 => Ok(Login::Accepted(Session::begin(answer.cookies))),
+            200 => Ok(Login::Accepted(begin(answer))),
             400 => Ok(Login::Refused),
             429 => Ok(Login::Throttled),
             401 if answer.body.to_string().contains("mfa_authenticate") => {
-                Ok(Login::NeedsSecondFactor(Session::begin(answer.cookies)))
+                Ok(Login::NeedsSecondFactor(begin(answer)))
             }
             _ => bail!("GlitchTip answers {answer}"),
         }
@@ -297,8 +297,8 @@ impl Reader<'_> {
 }
 
 impl Session {
-    /// With the cookies of the login, which also gave us another token.
-    fn begin(cookies: Vec<String>) -> Session {
+    /// With the cookies of the login, which also gave us another token; none before it.
+    fn begin(url: &str, cookies: Vec<String>) -> Session {
         let own = |cookie: &&String| cookie.starts_with("csrftoken=");
         let given = cookies.iter().find(own).cloned();
         let given = given.unwrap_or_else(|| format!("csrftoken={CSRF_TOKEN}"));
@@ -308,6 +308,8 @@ impl Session {
         Session {
             csrf_token: given.trim_start_matches("csrftoken=").to_owned(),
             cookies: others.chain([given]).collect::<Vec<_>>().join("; "),
+            // Over TLS, Django takes a change from its own pages alone.
+            referer: format!("{url}/"),
         }
     }
 
@@ -315,6 +317,7 @@ impl Session {
         request
             .header("Cookie", &self.cookies)
             .header("X-CSRFToken", &self.csrf_token)
+            .header("Referer", &self.referer)
     }
 }
 
@@ -373,10 +376,16 @@ mod tests {
     fn a_session_sends_the_token_that_the_login_gave() {
         #[track_caller]
         fn check(cookies: &[&str], cookie: &str, csrf_token: &str) {
-            let session = Session::begin(cookies.iter().map(ToString::to_string).collect());
+            let cookies = cookies.iter().map(ToString::to_string).collect();
+            let session = Session::begin("https://errors.example.com", cookies);
             let request = session.sign(Request::delete(SESSION_PATH));
-            assert!(request.headers.contains(&("Cookie", cookie)));
-            assert!(request.headers.contains(&("X-CSRFToken", csrf_token)));
+            for header in [
+                ("Cookie", cookie),
+                ("X-CSRFToken", csrf_token),
+                ("Referer", "https://errors.example.com/"),
+            ] {
+                assert!(request.headers.contains(&header), "{header:?}");
+            }
         }
         let default = format!("sessionid=s; csrftoken={CSRF_TOKEN}");
         check(

@@ -26,6 +26,12 @@ def body_of(request):
 
 
 def has_csrf_token(request):
+    """As Django has it: behind TLS, which uWSGI learns from the proxy, only from a page of this very host."""
+    if request.headers.get("X-Forwarded-Proto") == "https":
+        own = f"https://{request.get_host()}"
+        origin, referer = request.headers.get("Origin"), request.headers.get("Referer", "")
+        if not (referer.startswith(f"{own}/") if origin is None else origin == own):
+            return False
     cookie = request.COOKIES.get("csrftoken")
     return bool(cookie) and secrets.compare_digest(cookie, request.headers.get("X-CSRFToken", ""))
 
