@@ -21,9 +21,11 @@ for old in clusters/*; do
   esac
 done
 
-# Everything means also what was written a moment ago, and is not in the bucket yet.
-if [ -z "$target" ] && pg_isready --quiet; then
-  push.sh >&2
+# What was written a moment ago is not in the bucket yet. A restore to a time ends at the first change after it, and is
+# done without what the bucket does not take.
+if pg_isready --quiet; then
+  psql --no-psqlrc --quiet --command 'SELECT pg_current_xact_id()' >/dev/null
+  push.sh >&2 || [ "$target" ]
 fi
 
 name=restored-$(date -u +%Y%m%dT%H%M%SZ)

@@ -70,17 +70,18 @@ fn the_schedule_backs_up_and_drills_and_a_restore_goes_back_between_two_rows() {
 
     lab.sql("postgres", "umami_db", "CREATE TABLE row (name text)");
     lab.sql("postgres", "umami_db", "INSERT INTO row VALUES ('one')");
+    // Not in the bucket yet, and yet a part of everything.
+    let everything = lab.result(&["restore.sh"]);
+    assert_eq!(everything["rows"]["umami_db"], 1, "{everything}");
+    let future = lab.operate(&["restore.sh", "2030-01-01 00:00:00+00"]);
+    future.code(1).says("take an earlier time");
+
     let mark = lab.result(&["mark.sh", "release-2"]);
     assert_eq!(mark["name"], "release-2");
     let time = format!("{}+00", mark["at"].as_str().unwrap());
     lab.sql("postgres", "umami_db", "INSERT INTO row VALUES ('two')");
-    // Not in the bucket yet, and yet a part of everything.
-    let everything = lab.result(&["restore.sh"]);
-    assert_eq!(everything["rows"]["umami_db"], 2, "{everything}");
     let rows = || lab.sql("postgres", "umami_db", "SELECT name FROM row ORDER BY name");
-
-    let future = lab.operate(&["restore.sh", "2030-01-01 00:00:00+00"]);
-    future.code(1).says("take an earlier time");
+    // Nor is what ended the time that is gone back to.
     let restored = lab.result(&["restore.sh", &time]);
     assert_eq!(restored["rows"]["umami_db"], 1, "{restored}");
     assert_eq!(restored["live_rows"]["umami_db"], 2, "{restored}");

@@ -29,6 +29,7 @@ pub fn there_is_more_data_if_wanted(site: &Site) {
 
 /// Of two rows, the one that came after the time is gone.
 pub fn a_restore_goes_back_between_two_rows(site: &Site) {
+    site.production(&["backup"]).success();
     let query = |statement| site.sql("umami_db", statement);
     query("create table kept as select 'one' as name");
     // Times have whole seconds.
@@ -36,9 +37,8 @@ pub fn a_restore_goes_back_between_two_rows(site: &Site) {
     let time = query("select to_char(now() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS')");
     query("insert into kept values ('two')");
     let rows = rows_of(site, "umami_db");
-    // With it all that was written so far is in the bucket.
-    site.production(&["backup"]).success();
 
+    // A moment ago: PostgreSQL sends what it writes to the bucket once a minute.
     let restore = ["restore", "--at", &time, "--yes"];
     let run = site.production(&restore).success();
     let compared = [
