@@ -247,8 +247,9 @@ WORDS_OF_BOTS = re.compile(
 
 
 def is_bot(agent):
-    """No User-Agent is taken for a browser, one that names no browser is not."""
-    return bool(agent) and (not agent.startswith("Mozilla/") or bool(WORDS_OF_BOTS.search(agent)))
+    """No User-Agent is taken for a browser, one that names no browser is not, nor one that names nothing else."""
+    names_more = re.match(r"Mozilla/\d\.\d (?!\(compatible\)$)", agent)
+    return bool(agent) and (not names_more or bool(WORDS_OF_BOTS.search(agent)))
 
 
 def camel(row):

@@ -26,6 +26,33 @@ pub fn the_authority_vouches_for_both_names(site: &Site) {
     }
 }
 
+/// As the command in the README sends it, not taken for a bot's; and so is all that `verify` sends.
+#[track_caller]
+pub fn the_first_event_is_stored(site: &Site) {
+    let readme = site.read("README.md");
+    let command = readme
+        .lines()
+        .find_map(|it| it.strip_prefix("    $ curl --user-agent"));
+    let command = command.expect("the first event in the README");
+    let mut shell = site.rig.lab("sh");
+    for key in ["UMAMI_WEBSITE_ID", "SITE_DOMAIN", "UMAMI_HOSTNAME"] {
+        shell.env(key, site.variable(key));
+    }
+    shell
+        .env("CURL_CA_BUNDLE", site.rig.variable("RIG_ACME_CA"))
+        .env("no_proxy", "*");
+    let sent = Run::of(shell.args([
+        "-ec",
+        &format!("curl --silent --show-error --user-agent{command}"),
+    ]));
+    let answer = sent.success().stdout;
+    assert!(answer.contains("\"cache\""), "{answer}");
+    let stored = "select count(*) from website_event where url_path = '/first'";
+    assert_eq!(site.sql("umami_db", stored), "1");
+    let verify = site.production(&["verify"]).success().stdout;
+    assert!(verify.contains("all 18 steps passed"), "{verify}");
+}
+
 fn head(site: &Site, options: &[&str], url: &str) -> Run {
     let mut curl = site.rig.lab("curl");
     curl.args(["--silent", "--show-error", "--noproxy", "*", "--head"]);

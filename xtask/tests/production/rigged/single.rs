@@ -56,6 +56,7 @@ fn one_node_gets_there_however_often_deploy_is_killed() {
     nothing_secret_is_in_the_open(&site);
     a_killed_rotation_is_told_and_finished(&site);
     edges::the_authority_vouches_for_both_names(&site);
+    edges::the_first_event_is_stored(&site);
     releases::neither_new_secrets_nor_the_way_back_cost_a_request(&site);
     data::there_is_more_data_if_wanted(&site);
     data::a_restore_goes_back_between_two_rows(&site);
