@@ -33,6 +33,7 @@ impl Preview {
         lines.extend(missing.map(|name| format!("create the config {name}")));
 
         let missing = plan.missing_images(swarm)?.into_iter();
+        let missing = missing.filter(|name| swarm.not_built(name).is_none());
         lines.extend(missing.map(|name| format!("pull the image {name}")));
         plan.pin(swarm, swarm.nodes()?.len())?;
 
@@ -47,6 +48,10 @@ impl Preview {
         let number = releases.first().map_or(1, |release| release.number + 1);
         lines.push(format!("check every edge, and record release {number}"));
         Ok(Preview(lines))
+    }
+
+    pub fn is_nothing(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub fn render(&self) -> String {

@@ -16,10 +16,12 @@ use std::time::Duration;
 use super::finding::Finding;
 use crate::problem::Problem;
 use crate::swarm::Swarm;
+use crate::swarm::files::Plan;
 use crate::swarm::nodes::Node;
 use crate::swarm::release::Release;
 use crate::swarm::settings::{Database, check_complete};
 use crate::swarm::status::Report;
+pub use edge::check_authority;
 use machines::Preflight;
 
 /// How long a node may take that is looked at, and pulls what it lacks.
@@ -42,7 +44,7 @@ pub fn examine(swarm: &Swarm) -> anyhow::Result<Vec<Finding>> {
     let nodes = swarm.nodes()?;
     findings.extend(nodes::check(&nodes, database_of(swarm)));
     findings.extend(machine::check(&swarm.docker.info()?));
-    findings.extend(edge::check_authority(swarm.docker.values(), &nodes));
+    findings.extend(check_authority(swarm.docker.values(), &nodes));
     if is_complete {
         findings.extend(check_plan(swarm, &nodes, &here)?);
     } else {
@@ -100,12 +102,24 @@ fn check_rotation(swarm: &Swarm) -> Option<Finding> {
     }
 }
 
-/// What a plan can be asked, as far as there are images to ask with.
+/// What a plan can be asked.
 fn check_plan(swarm: &Swarm, nodes: &[Node], here: &str) -> anyhow::Result<Vec<Finding>> {
-    let mut plan = match swarm.plan() {
-        Ok(plan) => plan,
-        Err(error) => return Ok(vec![Finding::error("artifacts", Problem::of(&error))]),
-    };
+    match swarm.plan() {
+        Ok(plan) => check_before(swarm, plan, nodes, here),
+        Err(error) => Ok(vec![Finding::error("artifacts", Problem::of(&error))]),
+    }
+}
+
+/// What would stop the deployment of a plan, as far as there are images to look with.
+///
+/// # Errors
+/// When the engine does not answer any more.
+pub fn check_before(
+    swarm: &Swarm,
+    mut plan: Plan,
+    nodes: &[Node],
+    here: &str,
+) -> anyhow::Result<Vec<Finding>> {
     let missing = plan.missing_images(swarm)?;
     if !missing.is_empty() {
         let mut findings: Vec<Finding> =

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::checkout::Checkout;
 use crate::cli;
 use crate::commands::Outcome;
-use crate::operations::production::deploy::{Deployed, How, deploy};
+use crate::operations::production::deploy::{Deployed, How, check, deploy};
 use crate::swarm::Swarm;
+use crate::swarm::files::Plan;
 use crate::swarm::images::Pull;
-use crate::swarm::nodes::missing_labels;
+use crate::swarm::nodes::{Label, Node, missing_labels};
 use crate::swarm::preview::Preview;
 use crate::swarm::settings::{Database, Edge};
 use crate::terminal::text::render_table;
@@ -17,13 +18,11 @@ use crate::terminal::{self, say};
 pub fn run(checkout: &Checkout, options: &cli::ProductionDeploy) -> anyhow::Result<Outcome> {
     let swarm = Swarm::of(checkout)?;
     let here = swarm.check()?;
-    let mut plan = swarm.plan()?;
+    let plan = swarm.plan()?;
     let nodes = swarm.nodes()?;
-    let missing = missing_labels(&nodes, Database::of(swarm.docker.values())?)?;
+    let labels = missing_labels(&nodes, Database::of(swarm.docker.values())?)?;
     if options.dry_run {
-        let preview = Preview::of(&swarm, &mut plan, &missing)?;
-        terminal::print(&preview.render())?;
-        return Ok(Outcome::Done);
+        return rehearse(&swarm, plan, &labels, &here);
     }
 
     let lock = swarm.lock("deploy")?;
@@ -48,6 +47,21 @@ pub fn run(checkout: &Checkout, options: &cli::ProductionDeploy) -> anyhow::Resu
             welcome(&swarm)
         }
     }
+}
+
+/// Says what would be done, and what would stop it.
+fn rehearse(
+    swarm: &Swarm,
+    mut plan: Plan,
+    labels: &[(&Node, Label)],
+    here: &str,
+) -> anyhow::Result<Outcome> {
+    let preview = Preview::of(swarm, &mut plan, labels)?;
+    terminal::print(&preview.render())?;
+    if !preview.is_nothing() {
+        check(swarm, here)?;
+    }
+    Ok(Outcome::Done)
 }
 
 fn welcome(swarm: &Swarm) -> anyhow::Result<Outcome> {

@@ -6,14 +6,15 @@ use anyhow::bail;
 
 use super::logins::finish_rotation;
 use super::release::{Rollout, roll_back};
-use crate::checks::finding::Level;
+use crate::checks::finding::{Finding, Level};
 use crate::checks::production::machines::{BUCKET, Preflight};
+use crate::checks::production::{check_authority, check_before};
 use crate::problem::Problem;
 use crate::swarm::Swarm;
 use crate::swarm::files::Plan;
 use crate::swarm::images::Pull;
 use crate::swarm::lock::{Left, SwarmLock};
-use crate::swarm::nodes::{Node, missing_labels};
+use crate::swarm::nodes::missing_labels;
 use crate::swarm::release::Release;
 use crate::swarm::settings::Database;
 use crate::system::clock;
@@ -84,7 +85,17 @@ pub fn bring(
         return Ok(Deployed::Already(previous.clone()));
     }
 
-    check_before(swarm, &plan, (&nodes, previous.as_ref()), how)?;
+    say!("checking machines, names and bucket");
+    let preflight = Preflight {
+        swarm,
+        plan: &plan,
+        nodes: &nodes,
+        here: &how.here,
+        patience: PULL_TIMEOUT,
+    };
+    let mut findings = preflight.check()?;
+    findings.extend(check_authority(swarm.docker.values(), &nodes));
+    judge(findings, previous.as_ref())?;
     for (node, label) in missing {
         swarm.label(node, &label)?;
         say!("gave {} the label {label}", node.hostname());
@@ -106,23 +117,26 @@ pub fn bring(
     Ok(Deployed::New(release))
 }
 
-/// Nothing is made before all is known that would stop it.
-fn check_before(
-    swarm: &Swarm,
-    plan: &Plan,
-    (nodes, previous): (&[Node], Option<&Release>),
-    how: &How,
-) -> anyhow::Result<()> {
+/// Looks for what would stop a deployment, and makes nothing of it. `here` is the id of the node whose engine is asked.
+///
+/// # Errors
+/// With that.
+pub fn check(swarm: &Swarm, here: &str) -> anyhow::Result<()> {
+    let previous = swarm.releases()?.into_iter().next();
+    if previous.is_none() {
+        swarm.check_volumes()?;
+    }
     say!("checking machines, names and bucket");
-    let preflight = Preflight {
-        swarm,
-        plan,
-        nodes,
-        here: &how.here,
-        patience: PULL_TIMEOUT,
-    };
+    let nodes = swarm.nodes()?;
+    let mut findings = check_before(swarm, swarm.plan()?, &nodes, here)?;
+    findings.extend(check_authority(swarm.docker.values(), &nodes));
+    judge(findings, previous.as_ref())
+}
+
+/// Nothing is made before all is known that would stop it.
+fn judge(findings: Vec<Finding>, previous: Option<&Release>) -> anyhow::Result<()> {
     let mut errors = Vec::new();
-    for finding in preflight.check()? {
+    for finding in findings {
         // What runs already goes on without its bucket for a while; what is written stays on the disk until then.
         let can_wait = finding.check == BUCKET && previous.is_some();
         match finding.level {

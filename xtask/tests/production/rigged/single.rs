@@ -115,15 +115,17 @@ fn what_would_stop_it_is_told_before_anything_is_made(site: &Site) {
     let things = ["service", "secret", "config", "volume", "network"];
     let everything = || things.map(|list| site.docker(&[list, "ls", "--quiet"]));
     let before = everything();
-    let mut run = site.production(&["deploy"]).code(1);
-    for what in [
-        "analytics.rig.test does not resolve",
-        "the bucket backups at s3.rig.test cannot be used",
-        "the disk is full: ",
-        "port 80 of n1, which is for the edge, is taken by the container squatter",
-        "nothing was changed",
-    ] {
-        run = run.says(what);
+    for deploy in [&["deploy", "--dry-run"][..], &["deploy"]] {
+        let mut run = site.production(deploy).code(1);
+        for what in [
+            "analytics.rig.test does not resolve",
+            "the bucket backups at s3.rig.test cannot be used",
+            "the disk is full: ",
+            "port 80 of n1, which is for the edge, is taken by the container squatter",
+            "nothing was changed",
+        ] {
+            run = run.says(what);
+        }
     }
     assert_eq!(everything(), before, "something was made");
     let labels = site.docker(&["node", "inspect", "--format", "{{.Spec.Labels}}", "n1"]);
