@@ -37,7 +37,7 @@ pub fn run(checkout: &Checkout, options: &cli::ProductionExport) -> anyhow::Resu
     terminal::print(&format!("{}\n", path.display()))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     say!(
-        "on the other machine: `cargo xtask restore {name}`, with UMAMI_WEBSITE_ID in deploy/analytics/.env as it is here"
+        "on the other machine: `cargo xtask restore {name}`, with UMAMI_WEBSITE_ID and ADMIN_EMAIL in deploy/analytics/.env as they are here"
     );
     Ok(Outcome::Done)
 }

@@ -32,7 +32,9 @@ pub fn run(checkout: &Checkout, options: &cli::ProductionImport) -> anyhow::Resu
 
     say!("imported {name}: {} rows", imported.total());
     say!(
-        "passwords of accounts are those of the file now; what was replaced is kept until the next import"
+        "passwords of accounts are those of the file now: write ADMIN_EMAIL, UMAMI_ADMIN_PASSWORD and GLITCHTIP_ADMIN_PASSWORD of \
+         the single machine into deploy/production/.env, and `cargo xtask production verify` can log in"
     );
+    say!("what was replaced is kept until the next import");
     Ok(Outcome::Done)
 }
