@@ -78,6 +78,7 @@ fn save(session: &Session, stack: &Stack) -> anyhow::Result<()> {
             .hint("to delete without a backup, repeat with `--no-backup`: the data is lost then"),
     )?;
     let path = session.checkout.display(&created.path);
+    stores.check_interrupt().context("nothing was deleted")?;
     say!("saved the data; `cargo xtask restore {path}` brings it back");
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::operations::open::{Resume, open_locked};
 use crate::operations::restore::{self, Proof, Safety};
 use crate::problem::Problem;
 use crate::session::Session;
-use crate::stack::images;
+use crate::stack::{Stack, images};
 use crate::system::lock::Lock;
 use crate::terminal::{self, say};
 use crate::{cli, diagnosis};
@@ -41,11 +41,8 @@ pub fn run(checkout: &Checkout, options: &cli::Restore) -> anyhow::Result<Outcom
     }
     let (session, stack) = open_locked(checkout, lock, Resume::Data, timeout)?;
 
-    let stores = Stores::find(&session, &stack.desired)?;
-    let pulled = images::ensure(&session, &stack.desired);
-    pulled.map_err(|error| diagnosis::explain(&session.docker, &stack.desired, error))?;
-    replace::check_versions(&stores, &manifest)?;
-    if stores.exist()? && !options.yes && !agrees(&session, &path, &stack.desired.name)? {
+    let data = look(&session, &stack, &manifest)?;
+    if data == Data::Present && !options.yes && !agrees(&session, &path, &stack.desired.name)? {
         say!("nothing was changed");
         return Ok(Outcome::NotDone);
     }
@@ -62,6 +59,29 @@ pub fn run(checkout: &Checkout, options: &cli::Restore) -> anyhow::Result<Outcom
     };
     restore::run(&session, (&mut archive, &manifest), safety, proof)?;
     Ok(Outcome::Done)
+}
+
+/// Whether there is data that would be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Data {
+    Present,
+    None,
+}
+
+/// Whether the backup can be restored here, and over what. When it returns, Ctrl-C ends this process again:
+/// the question that follows must not outlive it.
+fn look(session: &Session, stack: &Stack, manifest: &Manifest) -> anyhow::Result<Data> {
+    let stores = Stores::find(session, &stack.desired)?;
+    let pulled = images::ensure(session, &stack.desired);
+    pulled.map_err(|error| diagnosis::explain(&session.docker, &stack.desired, error))?;
+    replace::check_versions(&stores, manifest)?;
+    let data = if stores.exist()? {
+        Data::Present
+    } else {
+        Data::None
+    };
+    stores.check_interrupt()?;
+    Ok(data)
 }
 
 /// Says what a partial backup does not bring back.

@@ -117,6 +117,7 @@ fn save(session: &Session, stores: &Stores) -> anyhow::Result<(PathBuf, String)>
     let schema = stores.schema()?;
     let folder = session.checkout.backups();
     let backup = create::create(session, stores, &Wanted::new(&folder))?.path;
+    stores.check_interrupt()?;
     say!(
         "saved the present data in {}",
         session.checkout.display(&backup)

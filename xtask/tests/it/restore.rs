@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::checkout::{Checkout, Run};
 use crate::shared;
+#[cfg(target_os = "linux")]
+use crate::terminal::Terminal;
 
 #[test]
 #[ignore = "starts containers"]
@@ -52,6 +54,37 @@ fn ctrl_c_in_a_restore_leaves_the_data_and_starts_the_applications_again() {
     assert_eq!(checkout.sql("umami_db", tables), "t");
     checkout.sql("umami_db", "drop table here; drop table since");
 }
+
+/// It ended nothing there, and was forgotten: who then typed `y`, or had given `--yes`, lost the present data.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "starts containers"]
+fn ctrl_c_at_the_question_of_a_restore_ends_it() {
+    let checkout = shared::stack();
+    let file = checkout.xtask(&["backup", "--no-verify"]).success().stdout;
+    // The path of the checkout has a blank.
+    let name = PathBuf::from(file.trim());
+    let name = name.file_name().unwrap().to_str().unwrap();
+    let file = format!("deploy/analytics/backups/{name}");
+    let mut terminal = Terminal::run(&checkout, &["restore", &file], (80, 24));
+    terminal.wait_for("the question", |lines| {
+        lines.iter().any(|line| line.contains("Replace all data"))
+    });
+    terminal.press(CTRL_C);
+    // An answer, for whoever still waits for one.
+    terminal.press(b'n');
+    terminal.press(b'\n');
+    let (code, lines) = terminal.finish();
+    assert!(
+        !lines.concat().contains("nothing was changed"),
+        "{lines:#?}"
+    );
+    assert_ne!(code, Some(0));
+    checkout.xtask(&["status"]).success();
+}
+
+#[cfg(target_os = "linux")]
+const CTRL_C: u8 = 3;
 
 #[test]
 fn a_mistyped_folder_for_a_backup_is_refused() {
