@@ -54,6 +54,34 @@ fn redis_has_on_disk_what_it_acknowledged_and_a_second_one_waits_for_its_volume(
 
 #[test]
 #[ignore = "starts containers"]
+fn a_standby_that_is_all_that_is_left_becomes_the_database_of_one_node() {
+    let lab = Lab::new();
+    lab.start_postgres("postgres");
+    lab.sql(
+        "postgres",
+        "postgres",
+        "CREATE TABLE kept AS SELECT 1 AS row",
+    );
+    let refused = lab.operate(&["promote.sh"]);
+    refused.code(1).says("PostgreSQL runs on this volume");
+    let signal = "/var/lib/postgresql/data/current/standby.signal";
+    lab.run("postgres", &["touch", signal]).success();
+    lab.docker(&["stop", &lab.name_of("postgres")]);
+
+    lab.operate(&["promote.sh"]).success();
+    lab.start_postgres("alone");
+    let kept = "SELECT row FROM kept";
+    assert_eq!(lab.sql("alone", "postgres", kept), "1");
+    // Nobody else's changes are in files of this name.
+    let timeline = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
+    assert_eq!(lab.sql("alone", "postgres", timeline), "00000002");
+    lab.docker(&["stop", &lab.name_of("alone")]);
+    let again = lab.operate(&["promote.sh"]).success();
+    again.says("is no standby");
+}
+
+#[test]
+#[ignore = "starts containers"]
 fn the_schedule_backs_up_and_drills_and_a_restore_goes_back_between_two_rows() {
     let lab = Lab::new();
     lab.start_bucket();
