@@ -17,6 +17,9 @@ use crate::site::Site;
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 /// Requests start in groups, one curl each. Small ones, so that a node which dies takes few that have been sent to it.
 const PACE: Duration = Duration::from_millis(100);
+/// From the last answer until everything that was accepted is stored: what was in hand when the database went away
+/// waits out several time limits.
+const LONGEST_STORING: Duration = Duration::from_secs(150);
 
 /// Where the requests go.
 #[derive(Clone)]
@@ -149,13 +152,18 @@ impl Answers {
     fn lost_answers(&self, site: &Site) -> Vec<&Answer> {
         let views = "select replace(url_path, '/load/', '') from website_event where url_path like '/load/%'";
         let errors = "select replace(id::text, '-', '') from issue_events_issueevent";
-        let deadline = Instant::now() + crate::site::SHORTLY;
+        let begin = Instant::now();
         loop {
             let mut stored = site.rows("umami_db", views);
             stored.extend(site.rows("glitchtip_db", errors));
             let is_lost = |it: &&Answer| it.outcome == "200" && !stored.contains(&it.id);
             let lost: Vec<&Answer> = self.answers.iter().filter(is_lost).collect();
-            if lost.is_empty() || Instant::now() > deadline {
+            if lost.is_empty() || begin.elapsed() > LONGEST_STORING {
+                println!(
+                    "{:6.1} s until all are stored but {}",
+                    begin.elapsed().as_secs_f64(),
+                    lost.len()
+                );
                 return lost;
             }
             thread::park_timeout(Duration::from_millis(500));

@@ -1,6 +1,7 @@
 //! Tests on the rig; see NEEDS in src/commands/ci.rs.
 
 mod data;
+mod death;
 mod edges;
 mod ha;
 mod nodes;

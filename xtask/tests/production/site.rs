@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::checkout::{Checkout, Run, repository};
 use crate::rig::{Engine, Rig};
@@ -229,6 +229,3 @@ fn with_production() -> Checkout {
     let _ = fs::remove_file(checkout.root().join("deploy/production/.env"));
     checkout
 }
-
-/// For how long something may go on after it has been said that it is so.
-pub const SHORTLY: Duration = Duration::from_secs(30);
