@@ -93,6 +93,11 @@ impl Rig {
         format!("rig{}", self.number)
     }
 
+    /// A part of the names of the control groups of a node's containers.
+    pub fn group(&self, node: &str) -> String {
+        format!("/analytics-rig{}/{node}/", self.number)
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(repository().join(".ci/rig"));
         command.env("RIG_NUMBER", &self.number);

@@ -1,15 +1,21 @@
-//! What the rig promises: nodes that die, are cut off and hang as machines do, and come back.
+//! What the rig promises: nodes that die, are cut off and hang as machines do, and come back; and that whatever Swarm does
+//! then, no volume of PostgreSQL has two.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use crate::checkout::Run;
 use crate::rig::{Rig, until};
 
 const IMAGE: &str = "analytics-standin/redis:7";
-/// On every node, on a port of the node itself and in an overlay network.
+const DATABASE: &str = "analytics-standin/production-postgres:15";
+/// On every node, on a port of the node itself and in an overlay network; and PostgreSQL where its volume is.
 const STACK: &str = r#"
 services:
   redis:
@@ -18,7 +24,18 @@ services:
     networks: [data]
     ports: [{target: 6379, published: 6379, mode: host}]
     deploy: {mode: global, endpoint_mode: dnsrr}
+  postgres:
+    image: analytics-standin/production-postgres:15
+    init: true
+    command: [serve.sh]
+    volumes: ["postgres_data:/var/lib/postgresql/data"]
+    stop_grace_period: 1m
+    deploy:
+      endpoint_mode: dnsrr
+      restart_policy: {condition: any, delay: 2s}
+      placement: {constraints: [node.hostname == n2]}
 networks: {data: {driver: overlay}}
+volumes: {postgres_data: {}}
 "#;
 
 #[test]
@@ -30,6 +47,9 @@ fn a_node_dies_is_cut_off_and_hangs_and_comes_back() {
     until("a service on every node", || {
         all.iter().all(|node| answers(&rig, node))
     });
+    until("PostgreSQL on n2", || lone_database(&rig).is_some());
+    let id = lone_database(&rig).unwrap();
+    let servers = Servers::watch(&rig);
 
     rig.run(&["kill", "n3"]);
     assert!(!answers(&rig, "n3"), "a node without power answers");
@@ -39,8 +59,8 @@ fn a_node_dies_is_cut_off_and_hangs_and_comes_back() {
     until("the service on n3 after a power cut", || {
         answers(&rig, "n3")
     });
-    rig.run(&["reboot", "n3"]);
-    until("the service on n3 after a reboot", || answers(&rig, "n3"));
+    rig.run(&["reboot", "n2"]);
+    let id = until_replaced(&rig, &id);
 
     rig.run(&["cut", "n2"]);
     assert!(!answers(&rig, "n2"), "a node that is cut off answers");
@@ -50,14 +70,14 @@ fn a_node_dies_is_cut_off_and_hangs_and_comes_back() {
     );
     until("n2 is found gone", || state(&rig, "n2") == "down");
     rig.run(&["join", "n2"]);
-    until("the service on n2", || {
-        answers(&rig, "n2") && state(&rig, "n2") == "ready"
-    });
+    let id = until_replaced(&rig, &id);
 
     rig.run(&["hang", "n2"]);
     assert!(!answers(&rig, "n2"), "a node that hangs answers");
+    until("n2 is found gone", || state(&rig, "n2") == "down");
     rig.run(&["resume", "n2"]);
-    until("the service on n2", || answers(&rig, "n2"));
+    until_replaced(&rig, &id);
+    assert_eq!(servers.stop(), 1, "servers at once on one volume");
 }
 
 #[test]
@@ -90,6 +110,8 @@ fn the_servers_beside_the_nodes_answer_by_their_names_and_nothing_stays() {
 #[track_caller]
 fn deploy(rig: &Rig) {
     rig.run(&["push", IMAGE]);
+    let load = format!("docker save {DATABASE} | docker --host \"$0\" load");
+    Run::of(Command::new("sh").args(["-c", &load, &rig.engine_url("n2")])).success();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("stack.yml");
     let text = STACK.replace("REGISTRY", &rig.variable("RIG_REGISTRY"));
@@ -98,11 +120,84 @@ fn deploy(rig: &Rig) {
         "stack",
         "deploy",
         "--detach",
+        "--resolve-image",
+        "never",
         "--compose-file",
         file.to_str().unwrap(),
-        "test",
+        "analytics",
     ];
     rig.docker("n1", &deploy).success();
+}
+
+/// The container of PostgreSQL on n2, once it answers and no other task of it is about to begin or to end.
+fn lone_database(rig: &Rig) -> Option<String> {
+    let engine = rig.engine("n2");
+    let list = ["ps", "--quiet", "--filter", "name=^analytics_postgres"];
+    let containers = engine.docker(&list)?;
+    engine.ask("postgres", "select 1")?;
+    let mut ids = containers.lines();
+    let id = ids.next()?;
+    ids.next().is_none().then(|| id.to_owned())
+}
+
+/// Waits until n2 is as it was, with another task of PostgreSQL in the place of the one that Swarm had given up.
+#[track_caller]
+fn until_replaced(rig: &Rig, before: &str) -> String {
+    let mut id = String::new();
+    until("the services on n2", || {
+        id = lone_database(rig).unwrap_or_default();
+        !id.is_empty() && id != before && answers(rig, "n2") && state(rig, "n2") == "ready"
+    });
+    id
+}
+
+/// Counts the PostgreSQL servers on n2, whatever their containers are, for as long as it lives.
+struct Servers {
+    stop: Arc<AtomicBool>,
+    most: Arc<AtomicUsize>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Servers {
+    fn watch(rig: &Rig) -> Servers {
+        let group = rig.group("n2");
+        let stop = Arc::new(AtomicBool::new(false));
+        let most = Arc::new(AtomicUsize::new(0));
+        let (until, seen) = (Arc::clone(&stop), Arc::clone(&most));
+        let thread = thread::spawn(move || {
+            while !until.load(Ordering::SeqCst) {
+                seen.fetch_max(count_servers(&group), Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Servers { stop, most, thread }
+    }
+
+    /// How many there were at most.
+    fn stop(self) -> usize {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.join().unwrap();
+        self.most.load(Ordering::SeqCst)
+    }
+}
+
+/// Their first processes: of the others each is the child of one, and bears its command until it says what it does.
+fn count_servers(group: &str) -> usize {
+    let read = |process: &Path, file: &str| {
+        let bytes = std::fs::read(process.join(file)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let is_server =
+        |process: &Path| read(process, "cmdline").starts_with("postgres\0--config-file=");
+    let is_first = |process: &Path| {
+        let stat = read(process, "stat");
+        let parent = stat.rsplit(") ").next().and_then(|it| it.split(' ').nth(1));
+        parent.is_some_and(|it| !is_server(&Path::new("/proc").join(it)))
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let paths = processes.map(|it| it.path());
+    let own = paths.filter(|it| is_server(it) && read(it, "cgroup").contains(group));
+    own.filter(|it| is_first(it)).count()
 }
 
 /// Whether the service on a node says PONG.
