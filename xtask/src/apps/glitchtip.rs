@@ -108,6 +108,12 @@ impl GlitchTip<'_> {
         Ok(())
     }
 
+    fn lost_before_redis(&self, seen: &str) -> Problem {
+        let logs = self.transport.deployment().logs("glitchtip-web");
+        Problem::new(format!("lost between GlitchTip and Redis: {seen}"))
+            .hint(format!("see {logs}"))
+    }
+
     /// With which status a path is answered to whoever comes.
     pub fn status_of(&self, path: &str) -> anyhow::Result<u16> {
         Ok(self.send(&Request::get(path))?.status)
@@ -132,7 +138,7 @@ impl GlitchTip<'_> {
         let answer = self.send_envelope(&path, key, "{}\n".to_owned())?;
         match answer.status {
             401 | 403 => Ok(()),
-            500.. => bail!(lost_before_redis(&format!("GlitchTip answers {answer}"))),
+            500.. => bail!(self.lost_before_redis(&format!("GlitchTip answers {answer}"))),
             _ => bail!("no GlitchTip: it answers {answer}"),
         }
     }
@@ -165,7 +171,7 @@ impl GlitchTip<'_> {
             401 | 403 => bail!(
                 "GlitchTip refuses the key; after a wrong one it refuses the right one too, for 30 s"
             ),
-            500.. => bail!(lost_before_redis(&format!("GlitchTip answers {answer}"))),
+            500.. => bail!(self.lost_before_redis(&format!("GlitchTip answers {answer}"))),
             _ => bail!("GlitchTip answers {answer}"),
         }
     }
@@ -177,7 +183,7 @@ impl GlitchTip<'_> {
             .header("X-Sentry-Auth", &auth);
         // Without Redis it may answer too late (6.2.6).
         self.send(&request)
-            .map_err(|error| lost_before_redis(&format!("{error:#}")).into())
+            .map_err(|error| self.lost_before_redis(&format!("{error:#}")).into())
     }
 
     /// Logs in as a browser does; the session lasts until [`GlitchTip::log_out`].
@@ -236,9 +242,14 @@ impl Reader<'_> {
         let request = Request::get(path).header("Authorization", &authorization);
         let answer = self.glitchtip.send(&request)?;
         if answer.status == 401 || answer.status == 403 {
+            let deployment = self.glitchtip.transport.deployment();
+            let again = deployment.prepare_again("glitchtip-web");
             bail!(
-                Problem::new("GlitchTip refuses GLITCHTIP_API_TOKEN of deploy/analytics/.env")
-                    .hint("make it valid again with `cargo xtask restart glitchtip-web`")
+                Problem::new(format!(
+                    "GlitchTip refuses GLITCHTIP_API_TOKEN of {}",
+                    deployment.env_file()
+                ))
+                .hint(format!("make it valid again with {again}"))
             );
         }
         let body = answer.success("GlitchTip")?;
@@ -265,8 +276,10 @@ impl Reader<'_> {
             project.organization.slug, project.slug
         ))?;
         let key = keys.first().with_context(|| {
+            let deployment = self.glitchtip.transport.deployment();
+            let again = deployment.prepare_again("glitchtip-web");
             Problem::new(format!("the project {} has no key", project.name))
-                .hint("make one with `cargo xtask restart glitchtip-web`")
+                .hint(format!("make one with {again}"))
         })?;
         Dsn::parse(&key.dsn.public).context("GlitchTip's DSN is of a kind not known here")
     }
@@ -321,11 +334,6 @@ impl Session {
     }
 }
 
-fn lost_before_redis(seen: &str) -> Problem {
-    Problem::new(format!("lost between GlitchTip and Redis: {seen}"))
-        .hint("see `cargo xtask logs glitchtip-web`")
-}
-
 /// The project that the website reports to: the one with this name or slug, else the oldest, which was renamed.
 pub fn find_site<'a>(projects: &'a [Project], name: &str) -> Option<&'a Project> {
     let age = |project: &&Project| project.id.parse().unwrap_or(u64::MAX);
@@ -352,6 +360,7 @@ fn is_for_verification(project: &Project) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apps::deployment::Deployment;
 
     #[test]
     fn a_dsn_moves_to_another_address() {
@@ -370,6 +379,58 @@ mod tests {
             "http://51ffd942fecc45eb822fe71dac1d8c1e@localhost:3002/2"
         );
         assert_eq!(Dsn::parse("not a DSN"), None);
+    }
+
+    /// Answers everything with one status.
+    struct Answering(u16, Deployment);
+
+    impl Transport for Answering {
+        fn send(&self, _: &str, request: &Request) -> anyhow::Result<Answer> {
+            Ok(Answer {
+                status: self.0,
+                body: serde_json::Value::Null,
+                cookies: Vec::new(),
+                path: request.path.to_owned(),
+            })
+        }
+
+        fn deployment(&self) -> Deployment {
+            self.1
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_typed_mends_the_deployment_that_was_asked() {
+        #[track_caller]
+        fn check(deployment: Deployment, token: &str, queue: &str) {
+            let url = "http://errors.local:3002".to_owned();
+            let hint = |error: anyhow::Error| Problem::of(&error).hint.unwrap();
+            let (refusing, broken) = (Answering(403, deployment), Answering(500, deployment));
+            let mut glitchtip = GlitchTip {
+                url,
+                transport: &refusing,
+            };
+            let reader = Reader {
+                glitchtip: &glitchtip,
+                token: "token",
+            };
+            let said = hint(reader.projects().unwrap_err());
+            assert!(said.contains(token), "{said}");
+
+            glitchtip.transport = &broken;
+            let said = hint(glitchtip.be_refused(1, "key").unwrap_err());
+            assert!(said.contains(queue), "{said}");
+        }
+        check(
+            Deployment::Here,
+            "`cargo xtask restart glitchtip-web`",
+            "`cargo xtask logs glitchtip-web`",
+        );
+        check(
+            Deployment::Production,
+            "`cargo xtask production deploy`",
+            "`cargo xtask production logs glitchtip-web`",
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use serde_json::Value;
 
+use crate::apps::deployment::Deployment;
 use crate::problem::Problem;
 use crate::system::{ask, http};
 
@@ -46,6 +47,11 @@ pub trait Transport {
     /// # Errors
     /// When nothing answers in time; says at which address, and why where that is known.
     fn send(&self, base: &str, request: &Request) -> anyhow::Result<Answer>;
+
+    /// Where it leads.
+    fn deployment(&self) -> Deployment {
+        Deployment::Here
+    }
 }
 
 /// From this machine, without TLS.

@@ -118,9 +118,10 @@ impl Umami<'_> {
         let body = json!({"type": "event", "payload": payload});
         let answer = self.send(&Request::post_json("/api/send", &body))?;
         if answer.status == 400 {
+            let again = self.transport.deployment().prepare_again("umami");
             bail!(
                 Problem::new("the website that holds test events is gone from Umami")
-                    .hint("make it again with `cargo xtask restart umami`")
+                    .hint(format!("make it again with {again}"))
             );
         }
         if answer.status == 500 {
@@ -128,7 +129,7 @@ impl Umami<'_> {
                 Problem::new(format!(
                     "lost between Umami and PostgreSQL: Umami answers {answer}"
                 ))
-                .hint("see `cargo xtask logs umami`")
+                .hint(format!("see {}", self.transport.deployment().logs("umami")))
             );
         }
         let body = answer.success("Umami")?;

@@ -11,6 +11,7 @@ use super::Swarm;
 use super::nodes::{self, Node};
 use super::settings::{Edge, Tls};
 use crate::apps::curl;
+use crate::apps::deployment::Deployment;
 use crate::apps::glitchtip::GlitchTip;
 use crate::apps::http::{Answer, Request, Transport};
 use crate::apps::umami::Umami;
@@ -131,6 +132,10 @@ impl<'a> EdgeWay<'a> {
 }
 
 impl Transport for EdgeWay<'_> {
+    fn deployment(&self) -> Deployment {
+        Deployment::Production
+    }
+
     fn send(&self, base: &str, request: &Request) -> anyhow::Result<Answer> {
         let run = [
             "run",

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
+use crate::apps::deployment::Deployment;
 use crate::apps::umami::Umami;
 use crate::checkout::Checkout;
 use crate::docker::Docker;
@@ -240,30 +241,6 @@ struct Expected {
     token: String,
     signup_is_wanted: bool,
     deployment: Deployment,
-}
-
-/// Which deployment is asked: what mends it is not the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deployment {
-    Here,
-    Production,
-}
-
-impl Deployment {
-    fn env_file(self) -> &'static str {
-        match self {
-            Deployment::Here => "deploy/analytics/.env",
-            Deployment::Production => "deploy/production/.env",
-        }
-    }
-
-    /// What runs again the one-shots that a service waits for, in backquotes.
-    fn prepare_again(self, service: &str) -> String {
-        match self {
-            Deployment::Here => format!("`cargo xtask restart {service}`"),
-            Deployment::Production => "`cargo xtask production deploy`".to_owned(),
-        }
-    }
 }
 
 impl Expected {
