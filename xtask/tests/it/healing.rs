@@ -254,7 +254,12 @@ impl Stack {
             self.checkout.sql("umami_db", end);
         };
         only_reads("on");
-        let accepted: Vec<String> = (0..5).filter_map(|_| self.accepted_error()).collect();
+        // The web service's own connections were ended too: a request that meets one of them is refused.
+        let mut accepted = Vec::new();
+        until("five errors are accepted", || {
+            accepted.extend(self.accepted_error());
+            accepted.len() == 5
+        });
         until("the worker has met it", || {
             let logs = ["logs", "--no-log-prefix", "glitchtip-worker"];
             let seen = self.checkout.compose(&logs).stdout;
@@ -262,7 +267,6 @@ impl Stack {
         });
         only_reads("off");
 
-        assert_eq!(accepted.len(), 5);
         until("everything is stored", || {
             missing(&accepted, &self.stored_errors()).is_empty()
         });

@@ -108,7 +108,9 @@ fn restart_makes_the_containers_of_a_service_anew() {
     let checkout = shared::stack();
     let before = checkout.container("redis");
     // What somebody tried by hand, older than the service's next container.
-    checkout.compose(&["run", "redis", "true"]).success();
+    let tried = format!("{}-tried", checkout.project);
+    let run = ["run", "--name", &tried, "redis", "true"];
+    checkout.compose(&run).success();
     checkout.xtask(&["restart", "redis"]).success();
     assert_ne!(
         checkout.container("redis"),
@@ -125,7 +127,7 @@ fn restart_makes_the_containers_of_a_service_anew() {
     let left_over = "earlier runs, but is not in the compose files";
     assert!(doctor.contains(left_over), "{doctor}");
     let earlier = format!("{}-earlier-1", checkout.project);
-    let rm = ["rm", "--force", &earlier];
+    let rm = ["rm", "--force", &earlier, &tried];
     Run::of(checkout.command("docker").args(rm)).success();
 }
 
