@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -30,6 +31,8 @@ struct NetworkSettings {
     /// By the port in the container, as `3000/tcp`; `null` for one that is not published.
     #[serde(default)]
     ports: Option<BTreeMap<String, Option<Vec<PortBinding>>>>,
+    #[serde(default)]
+    networks: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -127,6 +130,12 @@ impl Container {
 
     pub fn config_hash(&self) -> &str {
         self.label("config-hash")
+    }
+
+    /// The names of the networks that it is in, also while it does not run.
+    pub fn networks(&self) -> impl Iterator<Item = &String> {
+        let networks = self.network_settings.networks.as_ref();
+        networks.into_iter().flat_map(BTreeMap::keys)
     }
 
     /// The addresses of the engine's machine at which a TCP port of the container is published now; an

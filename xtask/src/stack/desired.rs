@@ -195,9 +195,22 @@ impl Config {
         })
     }
 
-    /// Whether a container of this service holds another volume than it is to: one that has got another name
-    /// since. Compose does not see that (2.26).
-    pub fn has_other_volume(&self, service: &str, container: &Container) -> bool {
+    /// Whether a container of this service holds another volume than it is to, or is not in a network: one that
+    /// has got another name since. Compose does not see that (2.26).
+    pub fn is_misplaced(&self, service: &str, container: &Container) -> bool {
+        self.has_other_volume(service, container) || self.lacks_network(service, container)
+    }
+
+    fn lacks_network(&self, service: &str, container: &Container) -> bool {
+        let present: Vec<&String> = container.networks().collect();
+        let keys = self.services.get(service).into_iter();
+        let keys = keys.flat_map(|service| service.networks.keys());
+        let mut names = keys.filter_map(|key| self.networks.get(key));
+        // An engine that tells of no network at all cannot be asked.
+        !present.is_empty() && names.any(|network| !present.contains(&&network.name))
+    }
+
+    fn has_other_volume(&self, service: &str, container: &Container) -> bool {
         let mounts = self
             .services
             .get(service)
@@ -260,6 +273,40 @@ pub fn parse_hashes(text: &str) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As of a container in these networks.
+    fn container(networks: &serde_json::Value) -> Container {
+        let container = serde_json::json!({
+            "Id": "1", "Name": "/app", "Image": "2", "State": {"Status": "running"},
+            "Config": {"Image": "app"}, "HostConfig": {}, "NetworkSettings": {"Networks": networks},
+        });
+        serde_json::from_value(container).unwrap()
+    }
+
+    #[test]
+    fn a_container_that_lacks_a_network_is_misplaced() {
+        let yaml = "name: x\nservices: {app: {networks: {own: null, other: null}}}\n\
+                    networks: {own: {name: own-network}, other: {name: directus, external: true}}";
+        let config = Config::parse(yaml).unwrap();
+        for (networks, is_misplaced) in [
+            (
+                serde_json::json!({"own-network": {}, "directus": {}}),
+                false,
+            ),
+            // By hand, in one more.
+            (
+                serde_json::json!({"own-network": {}, "directus": {}, "bridge": {}}),
+                false,
+            ),
+            (serde_json::json!({"own-network": {}, "earlier": {}}), true),
+            (serde_json::json!({"own-network": {}}), true),
+            (serde_json::json!({}), false),
+            (serde_json::Value::Null, false),
+        ] {
+            let is = config.is_misplaced("app", &container(&networks));
+            assert_eq!(is, is_misplaced, "{networks}");
+        }
+    }
 
     #[test]
     fn a_service_without_containers_is_left_out_and_nobody_waits_for_it() {

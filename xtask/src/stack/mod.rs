@@ -98,7 +98,7 @@ impl Stack {
                 let role = self.desired.role(name);
                 let progress = readiness::progress(container, role, None, clock::now());
                 matches!(progress, Progress::Ready(_))
-                    && !self.desired.has_other_volume(name, container)
+                    && !self.desired.is_misplaced(name, container)
             })
         })
     }
@@ -126,8 +126,8 @@ impl Stack {
     ) -> anyhow::Result<()> {
         let begin = Instant::now();
         let interrupt = Interrupt::catch()?;
-        // Compose does not see a volume that has got another name.
-        self.remove_with_other_volumes(session, awaited)?;
+        // Compose does not see a volume or a network that has got another name.
+        self.remove_misplaced(session, awaited)?;
         session.docker.remove_half_made(&self.desired.name)?;
 
         let events = Events::listen(&session.docker, &self.desired.name)?;
@@ -185,15 +185,15 @@ impl Stack {
         Ok(wanted.leaving(&self.observed))
     }
 
-    /// Removes containers that hold another volume than the configuration names, so that Compose makes
-    /// them anew.
-    fn remove_with_other_volumes(
+    /// Removes containers that hold another volume than the configuration names, or lack a network, so that
+    /// Compose makes them anew.
+    fn remove_misplaced(
         &self,
         session: &Session,
         awaited: &BTreeSet<String>,
     ) -> anyhow::Result<()> {
         let has_other = |(name, container): &(&String, &Container)| {
-            awaited.contains(*name) && self.desired.has_other_volume(name, container)
+            awaited.contains(*name) && self.desired.is_misplaced(name, container)
         };
         let misplaced: Vec<&String> = self
             .observed

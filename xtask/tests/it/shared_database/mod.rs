@@ -27,6 +27,7 @@ fn all_of_it_works_on_postgresql_15() {
 #[ignore = "starts containers"]
 fn all_of_it_works_on_postgresql_17() {
     story("17", |neighbour, checkout| {
+        another_network_is_taken(neighbour, checkout);
         is_cleaned(neighbour, checkout);
         let file = newest(checkout);
         let restore = ["restore", &file, "--yes", "--no-backup", "--no-verify"];
@@ -73,6 +74,30 @@ fn story(major: &str, more: fn(&Neighbour, &Checkout)) {
 
     is_cleaned(&neighbour, &checkout);
     unchanged("clean");
+}
+
+/// Compose does not see that the network has another name (2.26).
+#[track_caller]
+fn another_network_is_taken(neighbour: &Neighbour, checkout: &Checkout) {
+    let set = |from: &str, to: &str| {
+        let line = |name: &str| format!("DIRECTUS_NETWORK={name}\n");
+        checkout.replace(".env", &line(from), &line(to));
+    };
+    set(&neighbour.name, "nowhere");
+    let up = checkout.xtask(&["up"]).code(1);
+    up.says("there is no network nowhere, which DIRECTUS_NETWORK");
+    checkout.xtask(&["status"]).success();
+
+    let other = neighbour.is_in_another_network_too();
+    set("nowhere", &other);
+    checkout.xtask(&["up"]).success();
+    let there = neighbour.names_in(&other);
+    assert!(there.contains("glitchtip-web"), "{there}");
+    let again = checkout.xtask(&["up"]).success();
+    again.says("already up to date");
+    set(&other, &neighbour.name);
+    checkout.xtask(&["up"]).success();
+    neighbour.leaves(&other);
 }
 
 /// `clean` takes what is ours off the server, after a backup.

@@ -92,6 +92,25 @@ impl Neighbour {
         checkout.write(".env", &(checkout.read(".env") + &more));
     }
 
+    /// Makes a network in which it has the same name; which.
+    pub fn is_in_another_network_too(&self) -> String {
+        let other = format!("{}-too", self.name);
+        docker(&["network", "create", &other]);
+        docker(&["network", "connect", "--alias", HOST, &other, &self.name]);
+        other
+    }
+
+    /// The names of the containers that are in a network.
+    pub fn names_in(&self, network: &str) -> String {
+        let names = "{{range .Containers}}{{.Name}} {{end}}";
+        docker(&["network", "inspect", "--format", names, network])
+    }
+
+    pub fn leaves(&self, network: &str) {
+        docker(&["network", "disconnect", network, &self.name]);
+        docker(&["network", "rm", network]);
+    }
+
     /// SQL as its superuser; the rows, columns parted by `|`.
     #[track_caller]
     pub fn sql(&self, database: &str, statement: &str) -> String {
