@@ -45,6 +45,8 @@ SCHEDULER_LOCKS = ["{vt}:scheduler:vtasks_scheduler_lock", "vt:scheduler:vtasks_
 # just become a standby of another.
 FAILED = ["{vt}:q:failed", "vt:q:failed"]
 STORE_WAS_AWAY = ["OperationalError", "InterfaceError", "PoolTimeout", "in a read-only transaction"]
+# PostgreSQL's reasons never to take an event, which Django calls OperationalError too.
+IS_NEVER_STORED = ["ProgramLimitExceeded", "QueryCanceled"]
 SECONDS_OF_RETRYING = 3600
 # Where kombu keeps what a Celery worker has taken and not acknowledged, and when it took it.
 UNACKNOWLEDGED, TAKEN_AT = "unacked", "unacked_index"
@@ -214,7 +216,9 @@ def retry_events():
 def is_worth_retrying(task):
     is_event = EVENT_TASKS in task.get("func", "")
     is_recent = task.get("ts", 0) > time.time() - SECONDS_OF_RETRYING
-    return is_event and is_recent and any(word in task.get("error_traceback", "") for word in STORE_WAS_AWAY)
+    said = task.get("error_traceback", "")
+    was_away = any(word in said for word in STORE_WAS_AWAY) and not any(word in said for word in IS_NEVER_STORED)
+    return is_event and is_recent and was_away
 
 
 def find_stuck_event(redis):
