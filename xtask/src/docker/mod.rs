@@ -3,6 +3,7 @@
 //! No secret may leave it: none in an argument, and what others print is redacted before it is shown.
 
 pub mod api;
+pub mod configuration;
 mod credentials;
 pub mod download;
 pub mod endpoint;
@@ -29,6 +30,7 @@ use crate::checkout::Checkout;
 use crate::env::settings::Settings;
 use crate::env::values::Values;
 use crate::system::process;
+use configuration::Answers;
 use endpoint::{Chooser, Endpoint, Machine, Target};
 use engine::{Engine, Info};
 use inspect::{Container, Image};
@@ -52,6 +54,7 @@ pub struct Docker {
     values: Arc<Values>,
     /// The engine that is asked.
     target: Target,
+    answers: Answers,
 }
 
 impl Docker {
@@ -85,6 +88,7 @@ impl Docker {
             files: checkout.compose_files(),
             values,
             target: Target::Current,
+            answers: Answers::default(),
         })
     }
 

@@ -53,9 +53,9 @@ impl Stack {
     /// # Errors
     /// When there is no usable engine, or Compose refuses the configuration.
     pub fn read(docker: &Docker) -> anyhow::Result<Stack> {
-        let hashes = docker.compose().args(["config", "--hash", "*"]).start()?;
+        let hashes = docker.ask_hashes()?;
         let (desired, observed) = look(docker)?;
-        let hashes = desired::parse_hashes(&hashes.finish()?);
+        let hashes = desired::parse_hashes(hashes.finish()?);
         Ok(Stack {
             desired,
             hashes,
@@ -225,10 +225,14 @@ impl Stack {
 /// # Errors
 /// When there is no usable engine, or Compose refuses the configuration.
 pub fn look(docker: &Docker) -> anyhow::Result<(Config, BTreeMap<String, Container>)> {
-    let config = docker.compose().arg("config").start()?;
-    docker.check_engine()?;
-    let desired = Config::parse(&config.finish().with_context(|| refused_config(docker))?)?;
-    let observed = docker.containers(&desired.name)?;
+    let config = docker.ask_config()?;
+    if !config.is_answered() {
+        docker.check_engine()?;
+    }
+    let desired = Config::parse(config.finish().with_context(|| refused_config(docker))?)?;
+    let observed = docker.containers(&desired.name);
+    // One that answered before may have gone since.
+    let observed = observed.or_else(|error| docker.check_engine().and(Err(error)))?;
     Ok((desired, observed))
 }
 
@@ -237,13 +241,8 @@ pub fn look(docker: &Docker) -> anyhow::Result<(Config, BTreeMap<String, Contain
 /// # Errors
 /// When Compose refuses it.
 pub fn read_config(docker: &Docker) -> anyhow::Result<Config> {
-    Config::parse(
-        &docker
-            .compose()
-            .arg("config")
-            .text()
-            .with_context(|| refused_config(docker))?,
-    )
+    let config = docker.ask_config()?.finish();
+    Config::parse(config.with_context(|| refused_config(docker))?)
 }
 
 /// The names of the services, as Compose resolves them; none where it cannot: the command that needs it

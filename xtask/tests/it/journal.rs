@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::checkout::Run;
 use crate::pretend::{Pretended, SAID};
 
 /// What was left unfinished.
@@ -146,23 +147,37 @@ fn a_backup_that_fails_leaves_nothing_running_that_was_down() {
 }
 
 /// Runs `verb` on a stack on which something was left unfinished.
+#[test]
+fn compose_reads_the_configuration_once_for_each_env_file() {
+    for (verb, env_files) in [
+        (&["up"][..], 1),
+        (&["restart"], 1),
+        (&["backup"], 1),
+        (&["restore", "FILE", "--yes", "--no-backup"], 1),
+        (&["upgrade", "--no-pull"], 1),
+        (&["rotate"], 2),
+    ] {
+        let pretended = Pretended::new();
+        leave(&pretended, Restore, Us);
+        run(&pretended, verb);
+        let notes = pretended.notes();
+        for question in ["compose config", "compose config --hash *"] {
+            let asked = notes.iter().filter(|note| *note == question).count();
+            assert_eq!(
+                asked,
+                env_files,
+                "{question}: {verb:?}\n{}",
+                notes.join("\n")
+            );
+        }
+    }
+}
+
 #[track_caller]
 fn check(verb: &[&str], unfinished: Unfinished, by: By, expected: Expected) {
     let pretended = Pretended::new();
     leave(&pretended, unfinished, by);
-    let file = backup_file(pretended.checkout.root());
-    let verb: Vec<&str> = verb
-        .iter()
-        .map(|&word| {
-            if word == "FILE" {
-                file.to_str().unwrap()
-            } else {
-                word
-            }
-        })
-        .collect();
-
-    let run = pretended.xtask(&verb);
+    let run = run(&pretended, verb);
 
     let case = format!("{verb:?} with {unfinished:?} by {by:?}\n{}", run.stderr);
     let says = |words: &str| run.stderr.contains(words);
@@ -198,6 +213,14 @@ fn check(verb: &[&str], unfinished: Unfinished, by: By, expected: Expected) {
         let stays = matches!(expected, Stuck | Mentioned | Settled);
         assert_eq!(is_left(&pretended, unfinished), stays, "{case}");
     }
+}
+
+/// Runs a command; FILE in it stands for a backup.
+fn run(pretended: &Pretended, verb: &[&str]) -> Run {
+    let file = backup_file(pretended.checkout.root());
+    let file = file.to_str().unwrap();
+    let words = verb.iter().map(|&it| if it == "FILE" { file } else { it });
+    pretended.xtask(&words.collect::<Vec<_>>())
 }
 
 /// Whether what was left unfinished still is.
