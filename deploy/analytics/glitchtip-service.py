@@ -1,6 +1,6 @@
 """Starts GlitchTip's worker, whatever its version, and tells whether worker and web work.
 
-    glitchtip-service.py worker         becomes the worker: takes the script that the image has
+    glitchtip-service.py worker         becomes the worker, once Redis answers: takes the script that the image has
     glitchtip-service.py check-worker   health check: it waits on its queue, its scheduler is alive,
                                         and it finishes the events that it has taken
     glitchtip-service.py check-web      health check: a page that needs the database comes
@@ -90,6 +90,7 @@ def become_worker():
         folder, name = os.path.split(SETTINGS)
         os.environ["PYTHONPATH"] = folder
         os.environ["DJANGO_SETTINGS_MODULE"] = name.removesuffix(".py")
+    wait_for_redis()
     script = next((script for script in SCRIPTS if os.path.exists(script)), None)
     if script is None:
         os.environ["IS_WORKER"] = "true"
@@ -99,14 +100,33 @@ def become_worker():
     os.execv(script, [script])
 
 
+def wait_for_redis():
+    """A Redis that is away at the start ends vtasks' scheduler, and hides what an earlier worker had taken."""
+    reported = False
+    while True:
+        try:
+            with Redis() as redis:
+                redis.ask("PING")
+                return
+        except OSError as error:
+            if not reported:
+                print(f"waits for Redis: {error}", file=sys.stderr, flush=True)
+                reported = True
+            time.sleep(1)
+
+
 def check_worker():
     try:
         with Redis() as redis:
-            fault = find_fault(redis)
+            stuck = find_stuck_event(redis)
+            fault = stuck or find_fault(redis)
             if fault is None:
                 note_well()
                 return retry_events_if_any(redis)
-            patience = WORKER_PATIENCE if os.path.exists(WAS_WELL) else WORKER_PATIENCE_AT_START
+            patience = WORKER_PATIENCE_AT_START
+            if os.path.exists(WAS_WELL):
+                # An event that is stuck has been so for long enough already.
+                patience = 0 if stuck else WORKER_PATIENCE
             # The note is in Redis, since it must outlive the container's own.
             if seconds_seen(fault) >= patience and redis.ask(
                 "SET", RESTARTED, fault, "NX", "EX", SECONDS_BETWEEN_RESTARTS
@@ -169,9 +189,6 @@ def return_unacknowledged():
 def find_fault(redis):
     ours = [client for client in redis.clients() if client["addr"].rpartition(":")[0] == redis.own_address]
     waits = [client for client in ours if client["cmd"].startswith("b")]
-    stuck = find_stuck_event(redis)
-    if stuck is not None:
-        return stuck
     if not waits:
         return "no worker waits on the queue"
     if all(int(client["idle"]) > LONGEST_WAIT for client in waits):

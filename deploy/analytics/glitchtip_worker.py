@@ -15,6 +15,7 @@ As they come, measured in 2026-11:
 Anything else is GlitchTip's affair. Other versions of the queues are left as they are.
 """
 
+import asyncio
 import pathlib
 import sys
 import time
@@ -258,6 +259,18 @@ if _backend.get("BACKEND") == VTASKS:
             return self._get_key(f"q:{queue}:alone")
 
         async def _rescue_tasks(self):
+            """Nothing is taken before the first time has worked: then it would be in the list of an earlier worker."""
+            while not self.has_begun:
+                try:
+                    await self.rescue_once()
+                    self.has_begun = True
+                    return
+                except Exception as error:
+                    print(f"looks again for what earlier workers had taken: {error}", file=sys.stderr, flush=True)
+                    await asyncio.sleep(1)
+            await self.rescue_once()
+
+        async def rescue_once(self):
             """Of workers that are gone, whatever their host; of this one's own list, only what an earlier one left.
 
             vtasks looks at one host alone, and in its sweeps at its own list too, where live tasks are.
@@ -273,7 +286,6 @@ if _backend.get("BACKEND") == VTASKS:
                 await self.return_events(self._get_key(f"processing:{worker}"))
                 if is_of_this_host:
                     await self._rescue_processing_key(self._get_key(f"processing:{worker}"))
-            self.has_begun = True
 
         def name_of(self, key, prefix):
             name = key.decode() if isinstance(key, bytes) else key

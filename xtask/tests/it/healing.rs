@@ -161,7 +161,7 @@ impl Stack {
         );
     }
 
-    /// The worker has taken everything and could store nothing of it yet.
+    /// The worker has taken everything and could store nothing of it yet. Redis is away when the next one begins.
     fn keeps_what_a_killed_worker_had_in_hand(&self) {
         let holder = "begin; lock table issue_events_issue; select pg_sleep(60)";
         let is_held = "select count(*) from pg_locks where relation = 'issue_events_issue'::regclass \
@@ -187,8 +187,9 @@ impl Stack {
             until("the worker has taken everything", || {
                 self.redis(&["llen", queue]) == "0"
             });
-            kill_main_process(&self.checkout, "glitchtip-worker");
+            self.kill_worker_without_redis();
             self.checkout.sql("glitchtip_db", release);
+            self.checkout.compose(&["start", "redis"]).success();
             accepted
         });
 
@@ -205,6 +206,18 @@ impl Stack {
             lost()
         );
         assert_eq!((accepted.len(), lost()), (BURST, 0));
+    }
+
+    fn kill_worker_without_redis(&self) {
+        let waits = || {
+            let logs = ["logs", "--no-log-prefix", "glitchtip-worker"];
+            let said = self.checkout.compose(&logs).stdout;
+            said.matches("waits for Redis").count()
+        };
+        let waited = waits();
+        self.checkout.compose(&["stop", "redis"]).success();
+        kill_main_process(&self.checkout, "glitchtip-worker");
+        until("the next worker waits for Redis", || waits() > waited);
     }
 
     /// PostgreSQL takes no row with more than 2,704 bytes in an index, however often it is asked (error 54000).
