@@ -3,7 +3,8 @@
 //! Must never show a secret: what docker says on stderr is redacted before it goes anywhere.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use xshell::Cmd;
 use super::events::Waker;
 use super::{Docker, versions};
 use crate::system::lock::Lock;
-use crate::system::process;
+use crate::system::{files, process};
 use crate::terminal;
 
 /// A docker command that is about to be run.
@@ -158,10 +159,11 @@ impl<'a> Invocation<'a> {
     /// When there is no docker, with the remedy.
     pub fn start(self) -> anyhow::Result<Running<'a>> {
         let (docker, name) = (self.docker, self.cmd.to_string());
-        let child = self.spawn(None, Stdio::piped())?;
+        let (child, said) = self.spawn(None, Stdio::piped())?;
         Ok(Running {
             docker,
             child,
+            said,
             command: name,
         })
     }
@@ -172,7 +174,7 @@ impl<'a> Invocation<'a> {
     /// When there is no docker, with the remedy.
     pub fn pipe(self) -> anyhow::Result<Pipe<'a>> {
         let docker = self.docker;
-        let mut child = self.spawn(Some(Stdio::piped()), Stdio::piped())?;
+        let (mut child, _) = self.spawn(Some(Stdio::piped()), Stdio::piped())?;
         let stderr = child
             .stderr
             .take()
@@ -190,9 +192,11 @@ impl<'a> Invocation<'a> {
     /// When there is no docker, with the remedy.
     pub fn start_watched(self, waker: Waker) -> anyhow::Result<Change<'a>> {
         let mut running = self.start()?;
-        let stderr = running.child.stderr.take();
+        let (stdout, stderr) = (running.child.stdout.take(), running.child.stderr.take());
         let reader = thread::spawn(move || {
             let text = stderr.map(read_all).unwrap_or_default();
+            // Nothing comes here but the end.
+            drop(stdout.map(read_all));
             waker.change_ended();
             text
         });
@@ -222,15 +226,24 @@ impl<'a> Invocation<'a> {
         process::spawn(&mut command).map_err(explain_start)
     }
 
-    fn spawn(self, stdin: Option<Stdio>, stdout: Stdio) -> anyhow::Result<Child> {
+    /// Returns also the file that gets its stderr, where that is no pipe. A pipe ends with this process, and
+    /// Compose ends when it writes to one that nobody reads, with the engine at work on half of what it was
+    /// to do; so what holds the lock gets a file.
+    fn spawn(self, stdin: Option<Stdio>, stdout: Stdio) -> anyhow::Result<(Child, Option<File>)> {
+        let said = self.lock.and_then(|_| files::unnamed().ok());
+        let stderr = match &said {
+            Some(file) => Stdio::from(file.try_clone().context("sharing a file")?),
+            None => Stdio::piped(),
+        };
         let stdin = match (stdin, self.lock) {
             (Some(stdin), _) => stdin,
             (None, Some(lock)) => lock.share()?,
             (None, None) => Stdio::null(),
         };
         let mut command = self.command(stdin)?;
-        command.stdout(stdout).stderr(Stdio::piped());
-        process::spawn(&mut command).map_err(explain_start)
+        command.stdout(stdout).stderr(stderr);
+        let child = process::spawn(&mut command).map_err(explain_start)?;
+        Ok((child, said))
     }
 
     fn command(self, stdin: Stdio) -> anyhow::Result<Command> {
@@ -256,6 +269,8 @@ fn copy_lines(mut from: impl BufRead, to: &mut impl Write) -> io::Result<()> {
 pub struct Running<'a> {
     docker: &'a Docker,
     child: Child,
+    /// Its stderr, where that is no pipe.
+    said: Option<File>,
     command: String,
 }
 
@@ -266,7 +281,10 @@ impl Running<'_> {
     /// [`Failure`] when the command failed.
     pub fn finish(self) -> anyhow::Result<String> {
         let output = self.child.wait_with_output();
-        let output = output.with_context(|| format!("running `{}`", self.command))?;
+        let mut output = output.with_context(|| format!("running `{}`", self.command))?;
+        if let Some(said) = self.said {
+            output.stderr = read_from_start(said);
+        }
         text_of(self.docker, self.command, &output)
     }
 
@@ -394,11 +412,11 @@ impl Change<'_> {
         if status.is_ok_and(|status| status.success()) {
             return Ok(());
         }
-        let stderr = self
-            .stderr
-            .take()
-            .and_then(|reader| reader.join().ok())
-            .unwrap_or_default();
+        let stderr = self.stderr.take().and_then(|reader| reader.join().ok());
+        let stderr = match self.running.said.take() {
+            Some(said) => read_from_start(said),
+            None => stderr.unwrap_or_default(),
+        };
         let stderr = self
             .running
             .docker
@@ -443,6 +461,14 @@ fn explain_start(error: io::Error) -> anyhow::Error {
         io::ErrorKind::NotFound => versions::not_installed(std::env::consts::OS).into_error(),
         _ => anyhow::Error::new(error).context("running docker"),
     }
+}
+
+/// What a child has written to a file that it shares with us.
+fn read_from_start(mut file: File) -> Vec<u8> {
+    if file.rewind().is_err() {
+        return Vec::new();
+    }
+    read_all(file)
 }
 
 fn read_all(mut from: impl Read) -> Vec<u8> {

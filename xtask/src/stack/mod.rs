@@ -39,6 +39,9 @@ use variables::{Marks, Variables};
 use wait::{Ended, Wake};
 use watch::{ChangeState, Watch};
 
+/// How Compose starts services.
+const UP: [&str; 4] = ["--progress", "plain", "up", "--detach"];
+
 /// What should run, and what does.
 pub struct Stack {
     pub desired: Config,
@@ -131,14 +134,12 @@ impl Stack {
         session.docker.remove_half_made(&self.desired.name)?;
 
         let events = Events::listen(&session.docker, &self.desired.name)?;
-        let up = session
-            .docker
-            .compose()
-            .args(["--progress", "plain", "up", "--detach"]);
-        let change = up
-            .args(arguments)
-            .holding(&session.lock)
-            .start_watched(events.waker())?;
+        let start = |arguments: &[&str]| {
+            let up = session.docker.compose().args(UP).args(arguments);
+            let up = up.holding(&session.lock);
+            up.start_watched(events.waker())
+        };
+        let change = start(arguments)?;
         let observed = session.docker.containers(&self.desired.name)?;
         let leaving = self.leaving(&session.docker, arguments)?;
         let mut watch = Watch {
@@ -148,6 +149,7 @@ impl Stack {
             observed,
             leaving,
             change: ChangeState::Running(change),
+            start_again: Some(&start),
             lines: LiveLines::new(),
             reached: BTreeMap::new(),
             begin,

@@ -16,6 +16,9 @@ const RECENT: u64 = 120;
 /// Seconds that a service without a health check must stay up before it counts as ready.
 const STABLE: u64 = 3;
 
+/// Not started again since it ended.
+pub const STOPPED: Progress = Progress::Waiting("stopped");
+
 /// How far one service is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -106,7 +109,7 @@ pub fn progress(
         ("created", _) if state.error.is_empty() || is_old => Progress::Waiting("created"),
         ("created", _) => Progress::Failed(Reason::NotStarted),
         ("exited", Role::OneShot) if state.exit_code == 0 => Progress::Ready("done"),
-        ("exited" | "dead", _) if is_old => Progress::Waiting("stopped"),
+        ("exited" | "dead", _) if is_old => STOPPED,
         ("exited" | "dead", _) if state.oom_killed => Progress::Failed(Reason::OutOfMemory),
         ("exited" | "dead", _) => Progress::Failed(Reason::Exited(state.exit_code)),
         ("paused", _) => Progress::Failed(Reason::Paused),

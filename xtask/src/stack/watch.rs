@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use super::desired::Role;
 use super::not_ready::NotReady;
-use super::readiness::{self, Progress, Snapshot, Starter};
+use super::readiness::{self, Progress, STOPPED, Snapshot, Starter};
 use super::wait::Ended;
 use super::{Stack, era};
 use crate::docker::Docker;
@@ -23,6 +24,9 @@ pub enum ChangeState<'a> {
     Failed(String),
 }
 
+/// Starts the services that it is told.
+pub type Start<'a> = dyn Fn(&[&str]) -> anyhow::Result<Change<'a>> + 'a;
+
 /// One wait, from look to look.
 pub struct Watch<'a> {
     pub stack: &'a Stack,
@@ -32,6 +36,8 @@ pub struct Watch<'a> {
     /// The services whose containers from before are to be replaced.
     pub leaving: BTreeSet<String>,
     pub change: ChangeState<'a>,
+    /// Starts services once more; `None` when it has.
+    pub start_again: Option<&'a Start<'a>>,
     pub lines: LiveLines,
     /// Seconds from the beginning at which each service became ready.
     pub reached: BTreeMap<String, f64>,
@@ -53,7 +59,25 @@ impl Watch<'_> {
         }
         let snapshot = self.snapshot();
         self.show(&snapshot);
+        self.start_stopped(&snapshot)?;
         Ok((snapshot, self.starter()))
+    }
+
+    /// Starts what has stopped after Compose saw it running: a command that was killed may have told the
+    /// engine to stop it, which takes up to ten seconds, and nobody else would start it.
+    fn start_stopped(&mut self, snapshot: &Snapshot) -> anyhow::Result<()> {
+        let stopped = snapshot.rows.iter().filter(|(name, progress)| {
+            let role = self.stack.desired.role(name);
+            *progress == STOPPED && role == Role::LongRunning
+        });
+        let stopped: Vec<&str> = stopped.map(|(name, _)| name.as_str()).collect();
+        if stopped.is_empty() || !matches!(self.change, ChangeState::Succeeded) {
+            return Ok(());
+        }
+        if let Some(start) = self.start_again.take() {
+            self.change = ChangeState::Running(start(&stopped)?);
+        }
+        Ok(())
     }
 
     fn starter(&self) -> Starter {

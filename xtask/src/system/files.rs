@@ -213,6 +213,14 @@ pub fn publish(file: Draft, target: &Path) -> anyhow::Result<()> {
     sync_folder(folder).with_context(doing)
 }
 
+/// A file without a name, which is gone with the last process that has it open.
+///
+/// # Errors
+/// When there is no folder for temporary files, or it is full.
+pub fn unnamed() -> io::Result<File> {
+    tempfile::tempfile()
+}
+
 /// Makes a rename in `folder` survive a power cut, where the system has such a thing.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::checkout::Run;
+use crate::faults::until;
 use crate::pretend::{Pretended, SAID};
 
 /// What was left unfinished.
@@ -147,6 +148,38 @@ fn a_backup_that_fails_leaves_nothing_running_that_was_down() {
 }
 
 /// Runs `verb` on a stack on which something was left unfinished.
+/// The engine takes up to ten seconds to stop a container, also for a Compose that has been killed meanwhile.
+#[test]
+fn what_an_earlier_command_had_told_the_engine_to_stop_is_started_again() {
+    let pretended = Pretended::new();
+    pretended.worker_stops();
+    pretended.xtask(&["rotate"]);
+    let ups = pretended.notes().into_iter();
+    let ups: Vec<String> = ups.filter(|it| it.contains("up --detach")).collect();
+    let up = "compose --progress plain up --detach";
+    assert_eq!(ups, [up, &format!("{up} glitchtip-worker")]);
+}
+
+#[test]
+fn a_compose_whose_xtask_was_killed_brings_to_its_end_what_it_has_begun() {
+    let pretended = Pretended::new();
+    pretended.stop_is_slow();
+    leave(&pretended, Restore, Us);
+    let mut up = pretended.command(&["up"]);
+    let up = up.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut up = up.spawn().unwrap();
+    until("it stops the applications", || {
+        let notes = pretended.notes();
+        notes.iter().any(|note| note.starts_with("compose stop"))
+    });
+    up.kill().unwrap();
+    up.wait().unwrap();
+
+    pretended.goes_on();
+
+    until("Compose has done it", || pretended.did_stop());
+}
+
 #[test]
 fn compose_reads_the_configuration_once_for_each_env_file() {
     for (verb, env_files) in [

@@ -38,12 +38,20 @@ case $* in
   'compose version --short') echo 2.26.1 ;;
   'compose config --hash '*) cat "$here/hashes" ;;
   *'compose'*' config'*) cat "$here/config.yml" ;;
-  'compose --progress plain up '*) rm -f "$here/is-down" ;;
+  'compose --progress plain up '*)
+    rm -f "$here/is-down" "$here/has-stopped"
+    [ ! -e "$here/stops" ] || mv "$here/stops" "$here/has-stopped" ;;
+  'compose stop '*)
+    [ -e "$here/is-slow" ] || exit 0
+    rm "$here/is-slow"
+    until [ -e "$here/goes-on" ]; do sleep 0.05; done
+    echo stopping >&2; echo stopping >&2
+    touch "$here/did-stop" ;;
   'compose run '*) cat >/dev/null; echo set ;;
   'compose '*) ;;
   *'label=xtask.tool'*) ;;
   'ps --all --quiet'*) [ -e "$here/is-down" ] || cat "$here/ids" ;;
-  'inspect '*) cat "$here/containers.json" ;;
+  'inspect '*) [ -e "$here/has-stopped" ] && cat "$here/stopped.json" || cat "$here/containers.json" ;;
   'image inspect '*) cat "$here/images.json" ;;
   'events '*) exec sleep 600 ;;
   'run '*' probe.sh '*) cat >/dev/null; echo image 15; echo data 15 ;;
@@ -68,7 +76,8 @@ impl Pretended {
             ("config.yml", config(&checkout)),
             ("hashes", lines(|service| format!("{service} hash"))),
             ("ids", lines(|service| format!("id-{service}"))),
-            ("containers.json", containers()),
+            ("containers.json", containers("")),
+            ("stopped.json", containers("glitchtip-worker")),
             ("images.json", images()),
             ("notes", String::new()),
         ];
@@ -93,7 +102,29 @@ impl Pretended {
 
     /// From now on nothing runs, until it is started.
     pub fn is_down(&self) {
-        fs::write(self.checkout.root().join("pretend/is-down"), "").unwrap();
+        self.note("is-down");
+    }
+
+    /// glitchtip-worker stops right after the next start, unless it is started again.
+    pub fn worker_stops(&self) {
+        self.note("stops");
+    }
+
+    /// The next `compose stop` waits, says something when [`Pretended::goes_on`], and notes that it came to its end.
+    pub fn stop_is_slow(&self) {
+        self.note("is-slow");
+    }
+
+    pub fn goes_on(&self) {
+        self.note("goes-on");
+    }
+
+    pub fn did_stop(&self) -> bool {
+        self.checkout.root().join("pretend/did-stop").exists()
+    }
+
+    fn note(&self, name: &str) {
+        fs::write(self.checkout.root().join("pretend").join(name), "").unwrap();
     }
 
     /// What docker was told, a command a line.
@@ -173,9 +204,10 @@ fn image(service: &str) -> &'static str {
     }
 }
 
-fn containers() -> String {
+/// All run, but one.
+fn containers(stopped: &str) -> String {
     let container = |service: &&str| {
-        let state = if ONE_SHOTS.contains(service) {
+        let state = if ONE_SHOTS.contains(service) || *service == stopped {
             r#"{"Status":"exited","ExitCode":0}"#
         } else {
             r#"{"Status":"running","Health":{"Status":"healthy","Log":[]}}"#
