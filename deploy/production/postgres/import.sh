@@ -13,7 +13,8 @@ query() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=
 export PGOPTIONS='--client-min-messages=warning'
 
 exec 8>/var/lib/postgresql/data/import.lock
-flock --nonblock 8 || { echo "another import is at work" >&2; exit 1; }
+# A container that is being stopped has it for some seconds more.
+flock --timeout 60 8 || { echo "another import is at work" >&2; exit 1; }
 rm -rf "$folder"
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' TERM INT

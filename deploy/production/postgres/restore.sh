@@ -11,7 +11,8 @@ target=${1:-}
 started=$(date +%s)
 cd /var/lib/postgresql/data
 exec 8>restore.lock
-flock --nonblock 8 || { echo "another restore is at work" >&2; exit 1; }
+# A container that is being stopped has it for some seconds more.
+flock --timeout 60 8 || { echo "another restore is at work" >&2; exit 1; }
 
 mkdir -p clusters
 for old in clusters/*; do
