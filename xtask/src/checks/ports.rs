@@ -43,8 +43,7 @@ impl Wanted<'_> {
             }
             Some(Err(container)) => {
                 let who = format!("the container {}", container.name);
-                let by_hand = format!("`docker stop {}`", container.name);
-                return Some(self.taken(scene, &who, &by_hand));
+                return Some(self.taken(scene, &who, &container.way_to_end()));
             }
             None => {}
         }

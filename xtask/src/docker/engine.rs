@@ -17,12 +17,25 @@ pub struct Thing {
     pub ports: BTreeSet<u16>,
     /// A container's: created, running, restarting, …
     pub state: String,
+    /// The Swarm service that a container is a task of; empty for none.
+    pub service: String,
+}
+
+impl Thing {
+    /// What ends a container, as a user would type it. Swarm starts a task that was stopped anew.
+    pub fn way_to_end(&self) -> String {
+        match self.service.as_str() {
+            "" => format!("`docker stop {}`", self.name),
+            service => format!("`docker service rm {service}`"),
+        }
+    }
 }
 
 /// The columns that [`parse_things`] reads; networks and volumes have but the first two.
 pub const THING_FORMAT: &str = "{{.Name}}\t{{.Label \"com.docker.compose.project\"}}";
 pub const CONTAINER_FORMAT: &str = "{{.Names}}\t{{.Label \"com.docker.compose.project\"}}\t\
-                                    {{.Label \"com.docker.compose.project.working_dir\"}}\t{{.Ports}}\t{{.State}}";
+                                    {{.Label \"com.docker.compose.project.working_dir\"}}\t{{.Ports}}\t{{.State}}\t\
+                                    {{.Label \"com.docker.swarm.service.name\"}}";
 
 /// Reads a list that was made with one of the formats above.
 pub fn parse_things(text: &str) -> Vec<Thing> {
@@ -35,6 +48,7 @@ pub fn parse_things(text: &str) -> Vec<Thing> {
             folder: next(),
             ports: parse_ports(&next()),
             state: next(),
+            service: next(),
         }
     };
     text.lines().map(thing).collect()

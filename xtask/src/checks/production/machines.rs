@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::edge;
 use crate::checks::finding::Finding;
+use crate::docker::engine::Thing;
 use crate::problem::Problem;
 use crate::swarm::Swarm;
 use crate::swarm::files::Plan;
@@ -132,9 +133,7 @@ impl Preflight<'_> {
         let engine = self.swarm.docker.everything()?;
         let holder = |port: u16| {
             let holder = engine.containers.iter().find(|it| it.ports.contains(&port));
-            holder
-                .filter(|_| node.id == self.here)
-                .map(|it| it.name.clone())
+            holder.filter(|_| node.id == self.here)
         };
         let taken = ports.iter().filter_map(|(key, port)| {
             let port: u16 = port.parse().ok()?;
@@ -173,11 +172,11 @@ fn judge_disk(node: &str, free: u64) -> Finding {
     }
 }
 
-fn judge_port(node: &str, (key, port): (&str, u16), container: Option<String>) -> Finding {
+fn judge_port(node: &str, (key, port): (&str, u16), container: Option<&Thing>) -> Finding {
     let (who, hint) = match container {
-        Some(name) => (
-            format!("the container {name}"),
-            format!("`docker stop {name}`"),
+        Some(container) => (
+            format!("the container {}", container.name),
+            container.way_to_end(),
         ),
         None => (
             "another process".to_owned(),
@@ -239,6 +238,7 @@ fn judge_image(node: &str, look: &Look) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::checks::finding::Level;
+    use crate::docker::engine::parse_things;
 
     #[test]
     fn a_disk_is_full_almost_full_or_well() {
@@ -269,13 +269,13 @@ mod tests {
 
     #[test]
     fn a_port_is_named_with_who_has_it_and_an_image_with_why_it_is_not_there() {
-        let port =
-            |who: Option<&str>| judge_port("n1", ("HTTP_PORT", 80), who.map(str::to_owned)).problem;
-        assert!(
-            port(Some("nginx"))
-                .what
-                .ends_with("is taken by the container nginx")
-        );
+        let port = |who: Option<&Thing>| judge_port("n1", ("HTTP_PORT", 80), who).problem;
+        let things = parse_things("nginx\nweb_proxy.1.x\t\t\t\trunning\tweb_proxy\n");
+        let nginx = port(Some(&things[0]));
+        assert!(nginx.what.ends_with("is taken by the container nginx"));
+        assert!(nginx.hint.unwrap().contains("`docker stop nginx`"));
+        let task = port(Some(&things[1])).hint.unwrap();
+        assert!(task.contains("`docker service rm web_proxy`"), "{task}");
         assert!(port(None).hint.unwrap().contains("'sport = :80'` on n1"));
         let look = |seen| Look {
             node: "i".to_owned(),
