@@ -230,7 +230,7 @@ impl<'a> Stores<'a> {
             return Ok(());
         }
         let stop = self.session.docker.compose().arg("stop").args(services);
-        stop.holding(&self.session.lock).text().map(drop)
+        stop.finishing(&self.session.lock).text().map(drop)
     }
 
     /// Stops all services but those that keep the data.

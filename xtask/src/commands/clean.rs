@@ -88,7 +88,7 @@ fn delete(session: &Session, config: &Config) -> anyhow::Result<()> {
     // `docker compose down --volumes` would take volumes too that are kept.
     let compose = |arguments: &[&str]| {
         let compose = session.docker.compose().args(arguments);
-        compose.holding(&session.lock).text().err()
+        compose.finishing(&session.lock).text().err()
     };
     let failure = compose(&["stop"]);
     Found::look(&session.docker, config)?.remove(session)?;

@@ -25,7 +25,7 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<Outcome> {
     docker
         .compose()
         .args(["down", "--remove-orphans"])
-        .holding(&lock)
+        .finishing(&lock)
         .text()?;
 
     say!(

@@ -24,6 +24,8 @@ pub struct Invocation<'a> {
     cmd: Cmd<'a>,
     /// Held by the command even if this process is killed: the next one waits for it.
     lock: Option<&'a Lock>,
+    /// Whether Ctrl-C is for this process alone.
+    is_apart: bool,
 }
 
 /// A docker command that ended with an error, and what it said, without secrets.
@@ -71,6 +73,7 @@ impl<'a> Invocation<'a> {
             docker,
             cmd,
             lock: None,
+            is_apart: false,
         }
     }
 
@@ -97,6 +100,15 @@ impl<'a> Invocation<'a> {
     pub fn holding(mut self, lock: &'a Lock) -> Invocation<'a> {
         self.lock = Some(lock);
         self
+    }
+
+    /// The same for one that takes things away. Ctrl-C does not end it: the engine would go on, and what is
+    /// started next would be stopped.
+    pub fn finishing(self, lock: &'a Lock) -> Invocation<'a> {
+        Invocation {
+            is_apart: true,
+            ..self.holding(lock)
+        }
     }
 
     /// Runs it and returns what it printed.
@@ -240,8 +252,12 @@ impl<'a> Invocation<'a> {
             (None, Some(lock)) => lock.share()?,
             (None, None) => Stdio::null(),
         };
+        let is_apart = self.is_apart;
         let mut command = self.command(stdin)?;
         command.stdout(stdout).stderr(stderr);
+        if is_apart {
+            process::keep_apart(&mut command);
+        }
         let child = process::spawn(&mut command).map_err(explain_start)?;
         Ok((child, said))
     }

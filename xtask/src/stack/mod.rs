@@ -205,7 +205,7 @@ impl Stack {
             .collect();
         if !misplaced.is_empty() {
             let remove = session.docker.compose().args(["rm", "--stop", "--force"]);
-            remove.args(misplaced).holding(&session.lock).text()?;
+            remove.args(misplaced).finishing(&session.lock).text()?;
         }
         Ok(())
     }

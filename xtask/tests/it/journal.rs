@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -161,23 +162,39 @@ fn what_an_earlier_command_had_told_the_engine_to_stop_is_started_again() {
 }
 
 #[test]
-fn a_compose_whose_xtask_was_killed_brings_to_its_end_what_it_has_begun() {
-    let pretended = Pretended::new();
-    pretended.stop_is_slow();
-    leave(&pretended, Restore, Us);
-    let mut up = pretended.command(&["up"]);
-    let up = up.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut up = up.spawn().unwrap();
-    until("it stops the applications", || {
-        let notes = pretended.notes();
-        notes.iter().any(|note| note.starts_with("compose stop"))
-    });
-    up.kill().unwrap();
-    up.wait().unwrap();
+fn a_compose_that_stops_services_outlives_a_kill_of_its_xtask_and_ctrl_c() {
+    for interrupt in [
+        |xtask: i32| signal("KILL", &xtask.to_string()),
+        |xtask: i32| signal("INT", &format!("-{xtask}")),
+    ] {
+        let pretended = Pretended::new();
+        pretended.stop_is_slow();
+        leave(&pretended, Restore, Us);
+        let mut up = pretended.command(&["up"]);
+        let up = up.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut up = up.process_group(0).spawn().unwrap();
+        until("it stops the applications", || {
+            let notes = pretended.notes();
+            notes.iter().any(|note| note.starts_with("compose stop"))
+        });
 
-    pretended.goes_on();
+        interrupt(up.id().try_into().unwrap());
+        pretended.goes_on();
 
-    until("Compose has done it", || pretended.did_stop());
+        until("Compose has done it", || pretended.did_stop());
+        up.wait().unwrap();
+    }
+}
+
+/// To a process, or with a `-` before its id to its group.
+fn signal(name: &str, process: &str) {
+    let mut kill = Command::new("kill");
+    assert!(
+        kill.args(["-s", name, "--", process])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 #[test]
