@@ -33,7 +33,7 @@ impl Pattern {
         let names = self.0.capture_names().flatten();
         Some(
             names
-                .filter_map(|name| Some((name, captures.name(name)?.as_str())))
+                .filter_map(|name| Some((name, captures.name(name)?.as_str().trim())))
                 .collect(),
         )
     }

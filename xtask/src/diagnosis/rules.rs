@@ -31,6 +31,8 @@ use Speaker::{Database, Engine, Service};
 #[serde(try_from = "Written")]
 pub struct Rule {
     seen: Vec<(Speaker, Pattern)>,
+    /// What another line of the same text must say.
+    with: Option<Pattern>,
     cause: String,
     remedy: String,
 }
@@ -40,6 +42,7 @@ pub struct Rule {
 #[derive(Deserialize)]
 struct Written {
     seen: Vec<BTreeMap<Speaker, String>>,
+    with: Option<String>,
     cause: String,
     remedy: String,
 }
@@ -52,6 +55,10 @@ impl TryFrom<Written> for Rule {
         let seen = seen.map(|(speaker, pattern)| Ok((*speaker, Pattern::parse(pattern)?)));
         Ok(Rule {
             seen: seen.collect::<anyhow::Result<_>>()?,
+            with: written
+                .with
+                .map(|pattern| Pattern::parse(&pattern))
+                .transpose()?,
             cause: written.cause,
             remedy: written.remedy,
         })
@@ -91,7 +98,7 @@ pub fn explain(facts: &Facts) -> Option<Problem> {
     };
     RULES.iter().find_map(|rule| {
         let mut seen = rule.seen.iter();
-        let found = seen.find_map(|(speaker, pattern)| Evidence::find(pattern, said(*speaker)))?;
+        let found = seen.find_map(|(speaker, pattern)| rule.find(pattern, said(*speaker)))?;
         Some(rule.explain(facts, &found))
     })
 }
@@ -113,6 +120,17 @@ impl Evidence<'_> {
 }
 
 impl Rule {
+    /// What shows it, if the pattern, which is one of `seen`, is in the text.
+    fn find<'a>(&'a self, pattern: &'a Pattern, text: &'a str) -> Option<Evidence<'a>> {
+        let seen = Evidence::find(pattern, text)?;
+        let Some(with) = &self.with else {
+            return Some(seen);
+        };
+        let mut with = Evidence::find(with, text)?;
+        with.words.extend(seen.words);
+        Some(with)
+    }
+
     fn explain(&self, facts: &Facts, found: &Evidence) -> Problem {
         let service = match facts.service.as_str() {
             "" => "the stack",

@@ -16,6 +16,7 @@ mod cli;
 const PROGRAMS: &[&str] = &[
     "apt-get",
     "brew",
+    "cd",
     "chcon",
     "chmod",
     "chown",

@@ -288,15 +288,30 @@ const RECORDS: &[Record] = &[
         Service,
         "Error: P3018\n\nA migration failed to apply. New migrations cannot be applied before the error is recovered from.\n\nMigration name: 20_broken\n\nDatabase error code: 42P01\n\n\
          Database error:\nERROR:  relation \"table_that_is_missing\" does not exist\n",
-        "the migration 20_broken of example/umami:3",
+        "the migration 20_broken of example/umami:3 failed: relation \"table_that_is_missing\" does not exist",
         "UMAMI_IMAGE",
     ),
     (
         "the same, started again",
         Service,
         "Error: P3009\n\nmigrate found failed migrations in the target database, new migrations will not be applied.\nThe `20_broken` migration failed",
-        "the migration 20_broken",
-        "cargo xtask backup --list",
+        "the migration 20_broken failed or was cut off in an earlier run",
+        "migrate resolve --rolled-back 20_broken`, then `cargo xtask up`",
+    ),
+    (
+        "the first migration, whose process was killed while PostgreSQL carried it out, again",
+        Service,
+        "Error: P3018\n\nA migration failed to apply. New migrations cannot be applied before the error is recovered from.\n\nMigration name: 01_init\n\nDatabase error code: 42P07\n\n\
+         Database error:\nERROR: relation \"user\" already exists\n",
+        "01_init of example/umami:3 finds that relation \"user\" already exists",
+        "migrate resolve --applied 01_init`, then `cargo xtask up`",
+    ),
+    (
+        "a migration of Umami's without the database's words, not run here",
+        Service,
+        "Error: P3018\n\nA migration failed to apply. New migrations cannot be applied before the error is recovered from.\n\nMigration name: 20_broken\n",
+        "the migration 20_broken of example/umami:3 failed; it was not applied",
+        "UMAMI_IMAGE",
     ),
     (
         "a migration of GlitchTip's (Django) that fails",
@@ -667,8 +682,8 @@ const RECORDS: &[Record] = &[
         "prisma migrate deploy over a failed migration",
         Service,
         "Error: P3009\n\nmigrate found failed migrations in the target database, new migrations will not be applied.\nThe `20_broken` migration started at 2026-11-25 09:12:44.100341 UTC failed",
-        "the migration 20_broken",
-        "cargo xtask backup --list",
+        "the migration 20_broken failed or was cut off in an earlier run",
+        "migrate resolve --rolled-back 20_broken`, then `cargo xtask up`",
     ),
     (
         "runc from 1.2 on; cri-o/cri-o issue 9136, not run here",
@@ -813,7 +828,7 @@ fn has_a_record_for_every_rule() {
         let explained = |(_, speaker, said, ..): &Record| {
             let first = RULES.iter().find(|rule| {
                 let mut own = rule.seen.iter().filter(|(who, _)| who == speaker);
-                own.any(|(_, pattern)| Evidence::find(pattern, said).is_some())
+                own.any(|(_, pattern)| rule.find(pattern, said).is_some())
             });
             first.is_some_and(|first| std::ptr::eq(first, rule))
         };
@@ -865,10 +880,13 @@ fn render_table() -> String {
     let in_capitals =
         |text: &str| fill(text, |name| Some(name.to_uppercase().into())).replace('|', "\\|");
     let row = |rule: &Written| {
-        let seen = render(rule.seen[0].values().next().unwrap());
+        let first = rule.seen[0].values().chain(&rule.with);
+        let seen: Vec<String> = first
+            .map(|it| format!("`{}`", render(it).replace('|', "\\|").trim()))
+            .collect();
         format!(
-            "| `{}` | {} | {} |\n",
-            seen.replace('|', "\\|").trim(),
+            "| {} | {} | {} |\n",
+            seen.join(" with "),
             in_capitals(&rule.cause),
             in_capitals(&rule.remedy)
         )
