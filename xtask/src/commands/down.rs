@@ -28,9 +28,14 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<Outcome> {
         .finishing(&lock)
         .text()?;
 
+    let elsewhere = config.shared_server().map(|server| {
+        let host = server.host;
+        format!(", that of the databases on the PostgreSQL at {host}")
+    });
     say!(
-        "removed {} containers; the data stays in its volumes",
-        containers.len()
+        "removed {} containers; the data stays in its volumes{}",
+        containers.len(),
+        elsewhere.unwrap_or_default()
     );
     say!("`cargo xtask up` starts the stack again");
     Ok(Outcome::Done)

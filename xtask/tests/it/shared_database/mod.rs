@@ -17,7 +17,8 @@ fn all_of_it_works_on_postgresql_15() {
         let own = checkout.xtask(&["rotate", "POSTGRES_PASSWORD"]).code(1);
         own.says("is the password of the role provider at directus-db");
         no_secret_is_in_the_log(neighbour, checkout);
-        checkout.xtask(&["down"]).success();
+        let down = checkout.xtask(&["down"]).success();
+        down.says("that of the databases on the PostgreSQL at directus-db");
         checkout.compose(&["up", "--detach"]).success();
         has_no_postgres(checkout);
     });
