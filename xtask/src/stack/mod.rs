@@ -268,8 +268,8 @@ fn refused_config(docker: &Docker) -> Problem {
              deploy/analytics",
         )
         .hint(
-            "`cargo xtask doctor` says which value is wrong; `cargo xtask setup` adds what is \
-             missing",
+            "correct what it names; `git diff -- deploy/analytics` shows what was changed in the files \
+             of the checkout, and `cargo xtask setup` adds what .env lacks",
         )
     })
 }

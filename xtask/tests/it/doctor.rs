@@ -246,6 +246,26 @@ fn every_wrong_value_is_named_also_when_compose_refuses_one() {
     assert!(said.contains("hint: write it as 512M or 1G"), "{said}");
 }
 
+/// `doctor` knows no more of it than the command that it would be asked by.
+#[test]
+#[ignore = "needs an engine"]
+fn a_file_that_compose_refuses_is_named_with_more_to_do_than_another_look() {
+    let checkout = Checkout::with_stack();
+    checkout.xtask(&["setup"]).success();
+    let odd = "services:\n  odd:\n    imag: redis:7\n";
+    checkout.replace("docker-compose.override.yml", "services:\n", odd);
+    for command in ["doctor", "up", "status"] {
+        let run = checkout.xtask(&[command]).code(1);
+        let said = run.stdout + &run.stderr;
+        assert!(
+            said.contains("docker-compose.override.yml: services.odd"),
+            "{said}"
+        );
+        assert!(said.contains("correct what it names"), "{said}");
+        assert!(!said.contains("cargo xtask doctor"), "{said}");
+    }
+}
+
 /// Starting this machine's engine would not make another one answer.
 #[test]
 fn an_engine_elsewhere_is_named_and_nothing_is_started_here() {
