@@ -81,8 +81,9 @@ impl Stack {
         }
         let images = docker.images(self.desired.images())?;
         let is_current = |(name, container): (&String, &Container)| {
+            // What is left over of a service that is gone says nothing about those that are wanted.
             let service = self.desired.services.get(name);
-            service.is_some_and(|it| images.get(&it.image) == Some(&container.image))
+            service.is_none_or(|it| images.get(&it.image) == Some(&container.image))
         };
         Ok(self.observed.iter().all(is_current))
     }

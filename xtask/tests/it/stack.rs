@@ -242,6 +242,25 @@ fn a_crash_loop_is_no_wait_for_ever() {
     run.code(1).says("umami").says("analytics.local");
 }
 
+/// As of one that was taken out of the override.
+#[test]
+#[ignore = "starts containers"]
+fn a_container_that_is_left_over_makes_no_work() {
+    let checkout = shared::stack();
+    let original = checkout.read("docker-compose.override.yml");
+    let extra = "services:\n  extra:\n    image: analytics-standin/redis:7\n";
+    checkout.replace("docker-compose.override.yml", "services:\n", extra);
+    checkout.xtask(&["up"]).success();
+    checkout.write("docker-compose.override.yml", &original);
+    let again = checkout.xtask(&["up"]);
+    let container = format!("{}-extra-1", checkout.project);
+    let remove = ["rm", "--force", "--volumes", &container];
+    Run::of(checkout.command("docker").args(remove)).success();
+    again
+        .success()
+        .says("already up to date: 9 services are healthy");
+}
+
 #[test]
 #[ignore = "starts containers"]
 fn what_dies_comes_back_healthy() {
