@@ -228,6 +228,7 @@ fn facts(
 fn explain_engine(docker: &Docker, config: &Config, stderr: &str) -> Option<Problem> {
     let mut facts = Facts {
         engine: stderr.to_owned(),
+        names: docker_names(docker),
         ..Facts::default()
     };
     explain_facts(&facts)?;
@@ -247,10 +248,17 @@ fn explain_engine(docker: &Docker, config: &Config, stderr: &str) -> Option<Prob
         .min_by_key(|(_, service)| service.memory_limit())
         .filter(|_| stderr.contains("memory limit"));
     if let Some((service, _)) = named.or(lowest) {
-        facts.names = names(docker, config, service);
+        facts.names.extend(names(docker, config, service));
         facts.service.clone_from(service);
     }
     explain_facts(&facts)
+}
+
+/// What the rules may name of docker itself.
+fn docker_names(docker: &Docker) -> Vec<(&'static str, String)> {
+    let file = docker.config_file().into_iter();
+    file.map(|file| ("docker_configuration", file.display().to_string()))
+        .collect()
 }
 
 /// What the rules may name of a service; only looked up when something failed.

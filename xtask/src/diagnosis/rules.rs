@@ -181,6 +181,7 @@ fn fill<'a>(text: &str, value: impl Fn(&str) -> Option<Cow<'a, str>>) -> String 
             "limit_variable" => "its `mem_limit`".into(),
             "image_variable" => "its `image`".into(),
             "port_variable" => "its `ports`".into(),
+            "docker_configuration" => "~/.docker/config.json".into(),
             _ => format!("its {}", name.replace('_', " ")).into(),
         };
         let known = value(name);

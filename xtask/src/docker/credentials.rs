@@ -66,7 +66,8 @@ impl Docker {
         value.filter(|_| !self.hidden.contains(name))
     }
 
-    fn config_file(&self) -> Option<PathBuf> {
+    /// Where docker keeps its configuration.
+    pub fn config_file(&self) -> Option<PathBuf> {
         let folder = self.variable("DOCKER_CONFIG").map(PathBuf::from);
         let home = || std::env::home_dir().map(|home| home.join(".docker"));
         Some(folder.or_else(home)?.join("config.json"))

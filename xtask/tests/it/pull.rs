@@ -320,7 +320,9 @@ fn a_registry_that_wants_a_login_gets_it_from_where_docker_keeps_it() {
     upgrade("{}").code(1).says("the registry has no image");
     let registry = format!("127.0.0.1:{}", line.port);
     let helpers = format!(r#"{{"credHelpers": {{"{registry}": "test"}}}}"#);
-    upgrade(&helpers).code(1).says("docker-credential-test");
+    let missing = upgrade(&helpers).code(1).says("docker-credential-test");
+    let file = docker.join("config.json");
+    missing.says(&format!("out of {}, or install", file.display()));
 
     install_helper(&docker, &registry);
     upgrade(&helpers).success().says(&format!("pulled {redis}"));
