@@ -3,6 +3,7 @@
 
 pub mod pattern;
 pub mod rules;
+mod silence;
 
 use std::collections::BTreeMap;
 
@@ -129,9 +130,35 @@ fn print_services(
                 say_explanation(&ended_by_itself(service));
                 say_facts(&facts);
             }
-            None => say_facts(&facts),
+            None => say_unexplained(docker, container, *progress, &facts)?,
         }
         say!("  more: `cargo xtask logs --no-follow {service}`");
+    }
+    Ok(())
+}
+
+/// Says what is known where no rule explains it.
+fn say_unexplained(
+    docker: &Docker,
+    container: &Container,
+    progress: Progress,
+    facts: &Facts,
+) -> anyhow::Result<()> {
+    let is_silent = facts.log.trim().is_empty() && facts.engine.trim().is_empty();
+    let silence = if is_silent {
+        let last = docker.last_exit_code(&container.id)?;
+        silence::explain(&facts.service, progress, last)
+    } else {
+        None
+    };
+    match silence {
+        Some(explanation) => {
+            say_explanation(&explanation);
+            if !facts.health.is_empty() {
+                say_facts(facts);
+            }
+        }
+        None => say_facts(facts),
     }
     Ok(())
 }

@@ -385,6 +385,29 @@ impl Docker {
         let text = [output.stdout, output.stderr].concat();
         Ok(self.redact(&String::from_utf8_lossy(&text)))
     }
+
+    /// The exit code with which a container's program ended last, in the last ten minutes; its state forgets it with
+    /// the next start. None where the engine no longer knows.
+    ///
+    /// # Errors
+    /// When there is no docker.
+    pub fn last_exit_code(&self, container: &str) -> anyhow::Result<Option<i64>> {
+        let events = ["events", "--since", "10m", "--until", "0s"];
+        let container = format!("container={container}");
+        let ends = ["--filter", &container, "--filter", "event=die"];
+        let format = ["--format", "{{.Actor.Attributes.exitCode}}"];
+        let output = self
+            .docker()
+            .args(events)
+            .args(ends)
+            .args(format)
+            .output()?;
+        let codes = String::from_utf8_lossy(&output.stdout);
+        Ok(codes
+            .lines()
+            .last()
+            .and_then(|code| code.trim().parse().ok()))
+    }
 }
 
 /// What this machine is like.

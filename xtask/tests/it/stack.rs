@@ -242,6 +242,20 @@ fn a_crash_loop_is_no_wait_for_ever() {
     run.code(1).says("umami").says("analytics.local");
 }
 
+#[test]
+#[ignore = "starts containers"]
+fn a_crash_loop_without_a_word_is_told_by_its_exit_code() {
+    let checkout = shared::stack();
+    let original = checkout.read("docker-compose.override.yml");
+    let service = "  umami:\n    command: [sh, -c, 'exit 3']\n";
+    checkout.replace("docker-compose.override.yml", "  umami:\n", service);
+    let run = checkout.xtask(&["up"]);
+    checkout.write("docker-compose.override.yml", &original);
+    run.code(1)
+        .says("cause: umami ended after each start with exit code 3, wrote nothing")
+        .says("`cargo xtask logs umami`");
+}
+
 /// As of one that was taken out of the override.
 #[test]
 #[ignore = "starts containers"]
