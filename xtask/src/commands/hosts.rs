@@ -52,6 +52,9 @@ fn change(checkout: &Checkout, options: &Hosts) -> anyhow::Result<Outcome> {
         Plan::Change(edit) => edit,
         Plan::Nothing(mappings) => {
             say!("already up to date: {path} {}", wanted.describe(&mappings));
+            if let Some(warning) = file.warning(&before, &wanted) {
+                terminal::say_warning(&warning);
+            }
             return Ok(Outcome::Done);
         }
     };

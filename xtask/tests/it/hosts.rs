@@ -335,6 +335,11 @@ fn a_file_that_cloud_init_writes_anew_is_changed_with_a_warning_before() {
     );
     place("`cargo xtask hosts --print | sudo tee -a /etc/cloud/templates/hosts.debian.tmpl`");
     assert_eq!(machine.read(), CLOUD_INIT.to_owned() + USERS + BLOCK);
+    // Who has not typed it is told again.
+    let again = machine.hosts(&["--yes"]).success();
+    again
+        .says("already up to date")
+        .says("will be lost at the next boot");
 }
 
 #[test]
