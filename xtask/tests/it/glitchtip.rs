@@ -46,6 +46,19 @@ fn the_worker_is_started_with_the_script_that_the_image_has() {
     }
 }
 
+/// As much of a Redis as the worker waits for, and then a command.
+const BESIDE_REDIS: &str = r#"
+python -c '
+import socketserver
+class Redis(socketserver.BaseRequestHandler):
+    def handle(self):
+        while self.request.recv(4096):
+            self.request.sendall(b"+PONG\r\n")
+socketserver.ThreadingTCPServer(("127.0.0.1", 6379), Redis).serve_forever()
+' &
+exec "$@"
+"#;
+
 /// A verb of the script, in a container without any network whose /code is that folder.
 fn in_image(code: &Path, verb: &str) -> Run {
     fs::set_permissions(code, fs::Permissions::from_mode(0o755)).unwrap();
@@ -59,8 +72,13 @@ fn in_image(code: &Path, verb: &str) -> Run {
         "--volume",
         &mount(&script, "/script.py"),
     ]);
+    docker.args(["--env", "VALKEY_URL=redis://127.0.0.1:6379"]);
     docker.args([
         "analytics-standin/glitchtip:6",
+        "sh",
+        "-c",
+        BESIDE_REDIS,
+        "sh",
         "python",
         "-IS",
         "/script.py",
