@@ -241,11 +241,19 @@ fn acknowledges(engine: &Engine) -> bool {
     engine.ask("postgres", write).is_some()
 }
 
+/// Around a death the managers may be between two leaders.
+#[track_caller]
 fn swarms_leader(site: &Site) -> String {
     let list = ["node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}}"];
-    let nodes = site.docker(&list);
-    let leader = nodes.lines().find_map(|line| line.strip_suffix(" Leader"));
-    leader.expect("a leader of the swarm").to_owned()
+    let engine = site.rig.engine("n1");
+    let mut leader = None;
+    until("the swarm to have a leader", || {
+        let nodes = engine.docker(&list).unwrap_or_default();
+        let found = nodes.lines().find_map(|line| line.strip_suffix(" Leader"));
+        leader = found.map(str::to_owned);
+        leader.is_some()
+    });
+    leader.unwrap_or_default()
 }
 
 /// Only a standby that is in step is taken, and Patroni chooses which of two that is.
