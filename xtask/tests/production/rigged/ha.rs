@@ -33,8 +33,8 @@ const SHORT_FORM: [Round; 5] = [
 
 /// From the death of the primary's node until something can be written.
 const LONGEST_FAILOVER: Duration = Duration::from_secs(25);
-/// The same on a machine that runs other tests beside this one (37 s seen at a load of 12).
-const LONGEST_FAILOVER_AMONG_OTHERS: Duration = Duration::from_secs(60);
+/// The same on a machine that runs other tests beside this one (37 s seen at a load of 12, 53 s after a reboot).
+const LONGEST_FAILOVER_AMONG_OTHERS: Duration = Duration::from_secs(90);
 const LONGEST_SWITCHOVER: f64 = 5.0;
 /// From a node's return until its member streams.
 const LONGEST_RETURN: Duration = Duration::from_secs(300);
