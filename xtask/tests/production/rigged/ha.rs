@@ -33,8 +33,10 @@ const SHORT_FORM: [Round; 5] = [
 
 /// From the death of the primary's node until something can be written.
 const LONGEST_FAILOVER: Duration = Duration::from_secs(25);
-/// The same on a machine that runs other tests beside this one (37 s seen at a load of 12, 53 s after a reboot).
-const LONGEST_FAILOVER_AMONG_OTHERS: Duration = Duration::from_secs(90);
+/// The same on a machine that runs other tests beside this one (37 s seen at a load of 12).
+const LONGEST_FAILOVER_AMONG_OTHERS: Duration = Duration::from_secs(60);
+/// The same for a reboot: 53 and 59 s seen where the node led the swarm too, 4 to 21 s where it did not.
+const LONGEST_FAILOVER_OF_A_REBOOT: Duration = Duration::from_secs(90);
 const LONGEST_SWITCHOVER: f64 = 5.0;
 /// From a node's return until its member streams.
 const LONGEST_RETURN: Duration = Duration::from_secs(300);
@@ -230,7 +232,11 @@ fn until_it_is_survived(site: &Site, node: &str, death: Death) -> (Duration, &'s
             successor = writes();
             successor.is_some()
         };
-        until_within(LONGEST_FAILOVER_AMONG_OTHERS, "something is written", is_so);
+        let longest = match death {
+            Death::Reboot => LONGEST_FAILOVER_OF_A_REBOOT,
+            _ => LONGEST_FAILOVER_AMONG_OTHERS,
+        };
+        until_within(longest, "something is written", is_so);
         (begin.elapsed(), successor.unwrap_or_default())
     })
 }
