@@ -297,11 +297,8 @@ impl Running<'_> {
     /// [`Failure`] when the command failed.
     pub fn finish(self) -> anyhow::Result<String> {
         let output = self.child.wait_with_output();
-        let mut output = output.with_context(|| format!("running `{}`", self.command))?;
-        if let Some(said) = self.said {
-            output.stderr = read_from_start(said);
-        }
-        text_of(self.docker, self.command, &output)
+        let output = output.with_context(|| format!("running `{}`", self.command))?;
+        text_of(self.docker, self.command, &with_said(output, self.said))
     }
 
     /// The same, for a command that needs no more than some time, after which it is ended.
@@ -311,12 +308,23 @@ impl Running<'_> {
     pub fn finish_within(self, patience: Duration) -> anyhow::Result<String> {
         let output = process::wait_within(self.child, patience);
         match output.with_context(|| format!("running `{}`", self.command))? {
-            Some(output) => text_of(self.docker, self.command, &output),
+            Some(output) => text_of(self.docker, self.command, &with_said(output, self.said)),
             None => bail!(Failure {
                 command: self.command,
                 stderr: format!("no answer within {} seconds", patience.as_secs()),
             }),
         }
+    }
+}
+
+/// With its stderr from the file that got it, where one did.
+fn with_said(output: Output, said: Option<File>) -> Output {
+    match said {
+        Some(said) => Output {
+            stderr: read_from_start(said),
+            ..output
+        },
+        None => output,
     }
 }
 
